@@ -1,0 +1,38 @@
+# The few commands a developer types; each is a line or two of cargo.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help deps demo test test-interop lint bench soak
+
+help: ## list these targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+
+deps: ## install cmake and nasm (to build the JPEG decoder) where they are missing
+	@missing=""; for tool in cmake nasm; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	[ -z "$$missing" ] && exit 0; \
+	as=""; [ "$$(id -u)" = 0 ] || as="sudo"; \
+	if command -v apt-get >/dev/null && { [ -z "$$as" ] || command -v sudo >/dev/null; }; then \
+		$$as apt-get update -q && $$as apt-get install -q -y --no-install-recommends $$missing; \
+	else \
+		echo "missing:$$missing - install them with your package manager, such as: brew install$$missing" >&2; exit 1; \
+	fi
+
+demo: deps ## download, train and evaluate a small CLIP; writes target/demo/report.html
+	cargo run --bin cliptrain -- demo --output target/demo
+
+test: deps ## all tests, examples in the documentation included
+	@if cargo nextest --version >/dev/null 2>&1; \
+	then cargo nextest run --workspace && cargo test --workspace --doc --quiet; \
+	else cargo test --workspace; fi
+
+test-interop: deps ## shards against the Python peers, in a virtual environment under target/venv
+	tests/interop/run.sh
+
+lint: deps ## formatting and clippy; any warning fails
+	cargo fmt --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+bench: deps ## how fast the parts are
+	cargo bench --workspace
+
+soak: deps ## the long test of memory, restarts and speed; SOAK=--quick for the short one
+	tests/soak/run.sh $(SOAK)

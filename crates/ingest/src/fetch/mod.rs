@@ -1,0 +1,13 @@
+//! From a URL to the bytes behind it: which URLs may be asked for ([`target`]), which addresses
+//! ([`address_guard`]), who forbids it ([`opt_out`]), and how much is read ([`body`],
+//! [`budget`]). Every reason not to end with bytes is a `SampleFailure`.
+
+pub mod address_guard;
+pub mod body;
+pub mod budget;
+pub mod client;
+pub mod opt_out;
+pub mod target;
+
+pub use budget::{ByteBudget, Reservation};
+pub use client::{FetchOptions, Fetched, Fetcher};

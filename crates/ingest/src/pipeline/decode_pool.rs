@@ -1,0 +1,80 @@
+//! The threads that decode, resize and encode, fed by a bounded queue.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::error::{Error, Result};
+use crate::failure::{FailureKind, SampleFailure};
+use crate::fetch::Fetched;
+use crate::process::{ProcessOptions, Processed, process};
+
+type Answer = std::result::Result<Processed, SampleFailure>;
+
+struct Job {
+    fetched: Fetched,
+    reply: oneshot::Sender<Answer>,
+}
+
+/// The entrance to the pool; its threads end when all clones are gone.
+#[derive(Clone)]
+pub(super) struct DecodePool {
+    jobs: mpsc::Sender<Job>,
+}
+
+/// The pool's threads.
+pub(super) struct DecodeThreads(Vec<JoinHandle<()>>);
+
+impl DecodePool {
+    /// Starts `threads` threads.
+    pub(super) fn start(threads: usize, options: ProcessOptions) -> Result<(Self, DecodeThreads)> {
+        // One job in hand and one waiting for each thread keeps them busy; more would only
+        // hold memory.
+        let (jobs, queue) = mpsc::channel(threads);
+        let queue = Arc::new(Mutex::new(queue));
+        let options = Arc::new(options);
+        let mut handles = Vec::with_capacity(threads);
+        for number in 0..threads {
+            let (queue, options) = (Arc::clone(&queue), Arc::clone(&options));
+            let builder = thread::Builder::new().name(format!("decode-{number}"));
+            let handle = builder.spawn(move || work(&queue, &options));
+            handles.push(handle.map_err(|e| Error::Worker { worker: "decode thread", reason: e.to_string() })?);
+        }
+        Ok((Self { jobs }, DecodeThreads(handles)))
+    }
+
+    /// Hands a body to the pool and waits for the picture.
+    pub(super) async fn process(&self, fetched: Fetched) -> Answer {
+        let (reply, answer) = oneshot::channel();
+        let gone = || SampleFailure::new(FailureKind::Internal, "the decode threads ended");
+        self.jobs.send(Job { fetched, reply }).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl DecodeThreads {
+    /// Waits until all threads have ended.
+    pub(super) fn join(self) {
+        for handle in self.0 {
+            // A panic within a job is caught there; there is nothing left to tell.
+            let _ = handle.join();
+        }
+    }
+}
+
+fn work(queue: &Mutex<mpsc::Receiver<Job>>, options: &ProcessOptions) {
+    loop {
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+        let Some(Job { fetched, reply }) = job else { return };
+        if reply.is_closed() {
+            continue;
+        }
+        // A decoder's panic costs its row, not the run.
+        let answer = catch_unwind(AssertUnwindSafe(|| process(&fetched, options)));
+        let panicked = |_| Err(SampleFailure::new(FailureKind::Internal, "the decoder panicked"));
+        // Nobody waits any more when the run was stopped.
+        let _ = reply.send(answer.unwrap_or_else(panicked));
+    }
+}

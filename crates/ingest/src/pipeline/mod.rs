@@ -1,0 +1,310 @@
+//! Runs the stages side by side. Downloads are tasks of an async runtime of their own, at most
+//! `thread_count` at a time; decoding has its own threads; each open shard has a thread that
+//! writes it in order. The next shard is begun as soon as all rows of the one before it are
+//! under way, so that a few slow hosts hold up nothing.
+//!
+//! Every queue is bounded, and bodies and pictures in flight share one byte budget. A run that
+//! is stopped or fails leaves only sealed shards; a run over the same list and folder skips
+//! those, whose mark is `NNNNN_stats.json`.
+
+mod decode_pool;
+mod row;
+mod shard;
+mod stop;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Instant;
+
+use shards::key::KeyFormat;
+use shards::metadata::MetadataLayout;
+use shards::store::local::remove_leftovers;
+use shards::summary::{ShardSummary, merge_sizes};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinError, JoinSet};
+
+pub use self::stop::StopToken;
+
+use self::decode_pool::DecodePool;
+use self::row::Stages;
+use self::shard::{ShardEnd, ShardFormat};
+use crate::config::DownloadConfig;
+use crate::error::{Error, Result};
+use crate::failure::FailureKind;
+use crate::fetch::address_guard::AddressGuard;
+use crate::fetch::{ByteBudget, FetchOptions, Fetcher};
+use crate::plan::{Plan, ShardTask};
+use crate::process::ProcessOptions;
+use crate::report::DownloadReport;
+use crate::url_list::UrlList;
+
+/// Shards open at the same time: one being filled, the others waiting for their last rows.
+const SHARDS_IN_FLIGHT: usize = 4;
+
+/// A complete shard.
+#[derive(Clone, Debug)]
+pub struct SealedShard {
+    /// Its number.
+    pub shard_id: u64,
+    /// Its name without extension: `00012`.
+    pub name: String,
+    /// What became of its rows.
+    pub summary: ShardSummary,
+}
+
+/// Is told how a run goes on, from several threads; whatever it does holds the run up.
+pub trait Observer: Send + Sync {
+    /// A row ended: as a sample (`None`), or by a failure.
+    fn row_finished(&self, kind: Option<FailureKind>) {
+        let _ = kind;
+    }
+
+    /// A shard is complete.
+    fn shard_sealed(&self, shard: &SealedShard) {
+        let _ = shard;
+    }
+
+    /// A shard had been completed by an earlier run.
+    fn shard_skipped(&self, shard: &SealedShard) {
+        let _ = shard;
+    }
+}
+
+/// Nobody is told.
+impl Observer for () {}
+
+/// Downloads the list of `config` into shards, until the end of the list or until `stop`.
+/// Blocks, and starts an async runtime, so it cannot be called from one.
+///
+/// # Errors
+/// When an option cannot work, the list cannot be read on, a shard cannot be written, or the
+/// folder holds the shards of another list. Failures of rows are counted instead.
+pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &StopToken) -> Result<DownloadReport> {
+    config.validate()?;
+    let started = Instant::now();
+    let list = UrlList::open(config)?;
+    let invalid_utf8 = list.invalid_utf8_counter();
+    prepare_folder(&config.output_folder)?;
+    let format = shard_format(config, &list);
+    let (decode, decode_threads) = DecodePool::start(decode_threads(config), ProcessOptions::from(config))?;
+    let fetcher = Fetcher::new(fetch_options(config))?;
+    let mut run = Run {
+        stages: Arc::new(Stages { fetcher, decode, observer }),
+        format,
+        budget: ByteBudget::new(config.memory_budget_bytes),
+        turns: Arc::new(Semaphore::new(config.thread_count.min(Semaphore::MAX_PERMITS))),
+        report: DownloadReport::default(),
+        sizes: BTreeMap::new(),
+    };
+    let plan = Plan::new(list, config.number_sample_per_shard);
+    let outcome = run_to_end(&mut run, plan, stop);
+    let Run { stages, mut report, sizes, .. } = run;
+    drop(stages);
+    decode_threads.join();
+    merge_sizes(&config.output_folder, &sizes)?;
+    outcome?;
+    report.interrupted = stop.is_stopped();
+    report.invalid_utf8_rows = invalid_utf8.load(Ordering::Relaxed);
+    report.seconds = started.elapsed().as_secs_f64();
+    report.images_per_second = report.made_by_this_run as f64 / report.seconds.max(f64::EPSILON);
+    Ok(report)
+}
+
+fn prepare_folder(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
+    let removed = remove_leftovers(folder)?;
+    if removed > 0 {
+        tracing::info!(removed, folder = %folder.display(), "cleared unfinished files of an earlier run");
+    }
+    Ok(())
+}
+
+fn shard_format(config: &DownloadConfig, list: &UrlList) -> ShardFormat {
+    let columns = list.columns();
+    let layout = MetadataLayout {
+        additional: columns.extra.clone(),
+        caption: columns.caption,
+        exif: config.extract_exif,
+        hash: config.compute_hash.map(|hash| hash.as_str().to_string()),
+    };
+    ShardFormat {
+        folder: config.output_folder.clone(),
+        keys: KeyFormat::new(config.oom_shard_count, config.number_sample_per_shard),
+        layout,
+        image: config.encode_format,
+    }
+}
+
+fn fetch_options(config: &DownloadConfig) -> FetchOptions {
+    let guard = if config.allow_private_addresses { AddressGuard::AllowPrivate } else { AddressGuard::PublicOnly };
+    FetchOptions {
+        timeout: config.timeout,
+        max_body_bytes: config.max_body_bytes,
+        guard,
+        user_agent_token: config.user_agent_token.clone(),
+        disallowed_header_directives: config.disallowed_header_directives.clone(),
+    }
+}
+
+fn decode_threads(config: &DownloadConfig) -> usize {
+    match config.processes_count {
+        0 => thread::available_parallelism().map_or(1, usize::from),
+        threads => threads,
+    }
+}
+
+fn run_to_end(run: &mut Run, plan: Plan, stop: &StopToken) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Error::Worker { worker: "async runtime", reason: e.to_string() })?;
+    // One shard is read ahead while the one before it is filled.
+    let (tasks, planned) = mpsc::channel(1);
+    let planner = thread::Builder::new().name("plan".into()).spawn(move || {
+        for task in plan {
+            if tasks.blocking_send(task).is_err() {
+                return;
+            }
+        }
+    });
+    let planner = planner.map_err(|e| Error::Worker { worker: "planner", reason: e.to_string() })?;
+    let outcome = runtime.block_on(run.until_stopped(planned, stop));
+    // Lookups of names cannot be interrupted and are not waited for.
+    runtime.shutdown_background();
+    let planned = planner.join();
+    outcome?;
+    planned.map_err(|_| Error::Worker { worker: "planner", reason: "it panicked".into() })
+}
+
+/// A download in progress.
+struct Run {
+    stages: Arc<Stages>,
+    format: ShardFormat,
+    budget: ByteBudget,
+    turns: Arc<Semaphore>,
+    report: DownloadReport,
+    /// Samples by file name of the shards met so far.
+    sizes: BTreeMap<String, u64>,
+}
+
+/// What runs in the background of a [`Run`].
+struct Running {
+    rows: JoinSet<()>,
+    ends: mpsc::Receiver<ShardEnd>,
+    open_shards: usize,
+}
+
+impl Run {
+    async fn until_stopped(&mut self, planned: mpsc::Receiver<Result<ShardTask>>, stop: &StopToken) -> Result<()> {
+        let (end_sender, ends) = mpsc::channel(SHARDS_IN_FLIGHT);
+        let mut running = Running { rows: JoinSet::new(), ends, open_shards: 0 };
+        let outcome = tokio::select! {
+            biased;
+            () = stop.stopped() => Ok(()),
+            outcome = self.drive(planned, &mut running, end_sender) => outcome,
+        };
+        // Without rows to come, open shards vanish; one just being sealed still counts.
+        running.rows.shutdown().await;
+        while let Some(end) = running.ends.recv().await {
+            if let Err(e) = self.shard_ended(end) {
+                return outcome.and(Err(e));
+            }
+        }
+        outcome
+    }
+
+    async fn drive(
+        &mut self,
+        mut planned: mpsc::Receiver<Result<ShardTask>>,
+        running: &mut Running,
+        ends: mpsc::Sender<ShardEnd>,
+    ) -> Result<()> {
+        while let Some(task) = planned.recv().await {
+            let task = task?;
+            if self.skipped(&task)? {
+                continue;
+            }
+            while running.open_shards >= SHARDS_IN_FLIGHT {
+                self.advance(running).await?;
+            }
+            self.begin(task, running, ends.clone()).await?;
+        }
+        while running.open_shards > 0 {
+            self.advance(running).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether an earlier run sealed this very shard.
+    fn skipped(&mut self, task: &ShardTask) -> Result<bool> {
+        let Some(summary) = self.format.done(task.shard_id)? else { return Ok(false) };
+        let name = self.format.keys.shard_name(task.shard_id);
+        let expected = task.rows.len() as u64;
+        if summary.count != expected {
+            return Err(Error::OtherPlan { shard: name, expected, found: summary.count });
+        }
+        self.report.add_done(&summary);
+        self.sizes.insert(format!("{name}.tar"), summary.successes);
+        self.stages.observer.shard_skipped(&SealedShard { shard_id: task.shard_id, name, summary });
+        Ok(true)
+    }
+
+    /// Opens a shard and gets all its rows under way.
+    async fn begin(&mut self, task: ShardTask, running: &mut Running, ends: mpsc::Sender<ShardEnd>) -> Result<()> {
+        let outcomes = shard::open(self.format.clone(), task.shard_id, task.rows.len(), ends)?;
+        running.open_shards += 1;
+        for (place, listed) in task.rows.into_iter().enumerate() {
+            // A share before a turn, both in the order of rows: so the first unfinished row of a
+            // shard never waits for memory that later rows hold.
+            let Some(share) = self.budget.reserve().await else { return Err(closed()) };
+            let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return Err(closed()) };
+            let (stages, writer) = (Arc::clone(&self.stages), outcomes.clone());
+            running.rows.spawn(async move {
+                let outcome = row::run(listed, &stages, share, turn).await;
+                // The writer is gone only when it failed, which it tells by itself.
+                let _ = writer.send((place, outcome)).await;
+            });
+            while let Some(joined) = running.rows.try_join_next() {
+                joined.map_err(row_lost)?;
+            }
+            if outcomes.is_closed() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for the next row or shard to end.
+    async fn advance(&mut self, running: &mut Running) -> Result<()> {
+        tokio::select! {
+            Some(joined) = running.rows.join_next() => joined.map_err(row_lost),
+            Some(end) = running.ends.recv() => {
+                running.open_shards -= 1;
+                self.shard_ended(end)
+            }
+            else => Err(closed()),
+        }
+    }
+
+    fn shard_ended(&mut self, end: ShardEnd) -> Result<()> {
+        let Some((shard, bytes)) = end? else { return Ok(()) };
+        self.report.add_sealed(&shard.summary);
+        self.report.made_by_this_run += shard.summary.successes;
+        self.report.bytes_downloaded += bytes;
+        self.sizes.insert(format!("{}.tar", shard.name), shard.summary.successes);
+        self.stages.observer.shard_sealed(&shard);
+        Ok(())
+    }
+}
+
+fn row_lost(error: JoinError) -> Error {
+    Error::Worker { worker: "download", reason: error.to_string() }
+}
+
+fn closed() -> Error {
+    Error::Worker { worker: "pipeline", reason: "a queue closed early".into() }
+}
+
+#[cfg(test)]
+mod tests;

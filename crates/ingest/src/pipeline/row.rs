@@ -1,0 +1,68 @@
+//! What one row goes through: fetched, then decoded, its outcome kept with its share of memory.
+
+use std::sync::Arc;
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Observer;
+use super::decode_pool::DecodePool;
+use crate::failure::{FailureKind, SampleFailure};
+use crate::fetch::{Fetcher, Reservation};
+use crate::process::Processed;
+use crate::url_list::{ListedRow, UrlRow};
+
+/// What every row needs.
+pub(super) struct Stages {
+    pub fetcher: Fetcher,
+    pub decode: DecodePool,
+    pub observer: Arc<dyn Observer>,
+}
+
+/// What became of a row.
+pub(super) struct RowOutcome {
+    /// The row; where the list has none, an empty one in its place.
+    pub row: UrlRow,
+    pub result: Result<Processed, SampleFailure>,
+    pub http_status: Option<u16>,
+    /// Bytes of the body, where one arrived.
+    pub bytes: Option<u64>,
+    /// Held until the picture is written.
+    pub share: Option<Reservation>,
+}
+
+impl RowOutcome {
+    fn failed(row: UrlRow, failure: SampleFailure) -> Self {
+        let http_status = failure.kind.http_status();
+        Self { row, result: Err(failure), http_status, bytes: None, share: None }
+    }
+}
+
+/// Runs `listed` through the stages; `turn` is given back once the download is over.
+pub(super) async fn run(
+    listed: ListedRow,
+    stages: &Stages,
+    mut share: Reservation,
+    turn: OwnedSemaphorePermit,
+) -> RowOutcome {
+    let outcome = match listed {
+        Err(bad) => {
+            let row = UrlRow { index: bad.index, url: String::new(), caption: None, extra: Vec::new() };
+            RowOutcome::failed(row, SampleFailure::new(FailureKind::BadRow, bad.to_string()))
+        }
+        Ok(row) => {
+            let fetched = stages.fetcher.fetch(&row.url, &mut share).await;
+            drop(turn);
+            match fetched {
+                Err(failure) => RowOutcome::failed(row, failure),
+                Ok(fetched) => {
+                    let (http_status, bytes) = (Some(fetched.http_status), Some(fetched.body.len() as u64));
+                    let result = stages.decode.process(fetched).await;
+                    share.shrink(result.as_ref().map_or(0, |processed| processed.image.len() as u64));
+                    RowOutcome { row, result, http_status, bytes, share: Some(share) }
+                }
+            }
+        }
+    };
+    stages.observer.row_finished(outcome.result.as_ref().err().map(|failure| failure.kind));
+    outcome
+}

@@ -1,0 +1,92 @@
+//! Which column of a list is which, by header or by looking at the first row.
+
+use std::path::Path;
+
+use shards::metadata::{ColumnKind, ColumnValue};
+
+use super::{BadRow, Columns, ListedRow, UrlRow, Wanted};
+use crate::error::{Error, Result};
+
+/// Places of the wanted columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Places {
+    /// Fields that every row must have.
+    pub width: usize,
+    /// The URL's field.
+    pub url: usize,
+    /// The caption's field.
+    pub caption: Option<usize>,
+    /// The additional columns' fields.
+    pub extra: Vec<usize>,
+}
+
+/// The place of `name` among `header`: exactly, or else but for case.
+pub(super) fn find(header: &[String], name: &str) -> Option<usize> {
+    let exact = header.iter().position(|column| column.trim() == name);
+    exact.or_else(|| header.iter().position(|column| column.trim().eq_ignore_ascii_case(name)))
+}
+
+/// The places of the wanted columns under a header.
+///
+/// # Errors
+/// When one is not there; the message lists those that are.
+pub(super) fn by_header(path: &Path, header: &[String], wanted: &Wanted) -> Result<Places> {
+    let missing = |name: &str| Error::MissingColumn {
+        path: path.to_path_buf(),
+        column: name.into(),
+        available: header.join(", "),
+    };
+    let place = |name: &str| find(header, name).ok_or_else(|| missing(name));
+    let url = place(&wanted.url)?;
+    let caption = wanted.caption.as_deref().map(place).transpose()?;
+    let extra = wanted.extra.iter().map(|name| place(name)).collect::<Result<_>>()?;
+    Ok(Places { width: header.len(), url, caption, extra })
+}
+
+/// The places in a list without a header, told from its first row; `None` where no field of
+/// that row is an http URL, so that it is a header.
+///
+/// # Errors
+/// When additional columns are wanted, which need names.
+pub(super) fn by_first_row(path: &Path, row: &[String], wanted: &Wanted) -> Result<Option<Places>> {
+    let Some((url, caption)) = url_and_caption(row) else { return Ok(None) };
+    if let Some(column) = wanted.extra.first() {
+        let available = "no header: a field of its first row is a URL".to_string();
+        return Err(Error::MissingColumn { path: path.to_path_buf(), column: column.clone(), available });
+    }
+    Ok(Some(Places { width: row.len(), url, caption, extra: Vec::new() }))
+}
+
+/// The place of the first http URL and of the first other field; `None` without a URL.
+pub(super) fn url_and_caption(row: &[String]) -> Option<(usize, Option<usize>)> {
+    let url = row.iter().position(|field| is_http_url(field))?;
+    Some((url, (0..row.len()).find(|place| *place != url)))
+}
+
+fn is_http_url(field: &str) -> bool {
+    let start = field.trim_start().get(..8).unwrap_or(field.trim_start()).to_ascii_lowercase();
+    (start.starts_with("http://") && start.len() > 7) || start.starts_with("https://")
+}
+
+impl Places {
+    /// What rows at these places have; additional columns of text files are text.
+    pub(super) fn columns(&self, wanted: &Wanted) -> Columns {
+        let extra = wanted.extra.iter().map(|name| (name.clone(), ColumnKind::Text)).collect();
+        Columns { caption: self.caption.is_some(), extra }
+    }
+
+    /// The row that `fields` are, or why they are none.
+    pub(super) fn row(&self, mut fields: Vec<String>, index: u64, line: u64, file: &std::sync::Arc<Path>) -> ListedRow {
+        let bad = |reason: String| BadRow { index, file: std::sync::Arc::clone(file), line, reason };
+        if fields.len() != self.width {
+            return Err(bad(format!("expected {} columns, got {}", self.width, fields.len())));
+        }
+        let extra = self.extra.iter().map(|place| ColumnValue::Text(fields[*place].clone())).collect();
+        let caption = self.caption.map(|place| fields[place].clone());
+        let url = std::mem::take(&mut fields[self.url]);
+        if url.trim().is_empty() {
+            return Err(bad("the URL is missing".into()));
+        }
+        Ok(UrlRow { index, url, caption, extra })
+    }
+}

@@ -1,0 +1,105 @@
+//! What ends a run of the loader. A sample that cannot be used is counted, not an `Error`.
+
+use std::path::{Path, PathBuf};
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The loader cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A setting makes no sense.
+    #[error("loader setting `{setting}`: {reason}")]
+    Config {
+        /// The field of the configuration.
+        setting: &'static str,
+        /// What was expected and what came.
+        reason: String,
+    },
+    /// A shard cannot be read, and the policy is to fail.
+    #[error(transparent)]
+    Shard(#[from] shards::Error),
+    /// A shard is not whole, and the policy is to fail.
+    #[error("shard `{shard}` is incomplete: {reason} (at byte {offset}, after {samples} samples)")]
+    ShardIncomplete {
+        /// The shard.
+        shard: String,
+        /// What is missing.
+        reason: String,
+        /// Where, in the uncompressed tar.
+        offset: u64,
+        /// How many samples it gave before.
+        samples: u64,
+    },
+    /// Nobody knows how many samples there are.
+    #[error(
+        "size of the data set unknown: `{shard}` is in no sizes.json and has no _stats.json beside it; give the number of samples"
+    )]
+    UnknownSize {
+        /// The first shard of unknown size.
+        shard: String,
+    },
+    /// A whole pass gave nothing to train on; going on would be an endless loop.
+    #[error(
+        "no usable sample in a whole pass: {samples} samples read, {missing_image} without a picture ({image_extensions}), {missing_caption} without a caption ({caption_extension}), {undecodable} not decodable, {shards_unusable} shards not readable; extensions seen: {extensions}"
+    )]
+    NoUsableSample {
+        /// Samples read since the loader was made.
+        samples: u64,
+        /// Of these, without a picture.
+        missing_image: u64,
+        /// Of these, without a caption, or with a blank one.
+        missing_caption: u64,
+        /// Pictures that did not decode.
+        undecodable: u64,
+        /// Shards that could not be opened or were malformed.
+        shards_unusable: u64,
+        /// Extensions that count as pictures.
+        image_extensions: String,
+        /// The extension that counts as caption.
+        caption_extension: String,
+        /// Extensions met, with how often.
+        extensions: String,
+    },
+    /// The tokenizer does not fit the configuration.
+    #[error("tokenizer gave {got} ids for a caption (expected {expected})")]
+    TokenCount {
+        /// The context length.
+        expected: usize,
+        /// What came.
+        got: usize,
+    },
+    /// The operating system refused `action` on `path`.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A folder is not a folder of class folders with pictures.
+    #[error("class folder `{}`: {reason}", path.display())]
+    ClassFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What was expected and what came.
+        reason: &'static str,
+    },
+    /// A thread of the loader ended by itself; a fault of this program.
+    #[error("a {thread} thread of the loader failed")]
+    Thread {
+        /// Which kind of thread.
+        thread: &'static str,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+        let path = path.to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+}

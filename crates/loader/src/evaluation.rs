@@ -1,0 +1,135 @@
+//! Labelled pictures for evaluation: in a fixed order, each once, each either in a batch or among the unreadable.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use shards::image::{JpegScale, Limits, decode_rgb};
+
+use crate::error::Result;
+use crate::seed::{Domain, Draws};
+use crate::transform::Transform;
+use crate::worker::{Ordered, ordered};
+
+/// How pictures are prepared.
+#[derive(Clone, Debug)]
+pub struct EvalConfig {
+    /// Pictures per batch.
+    pub batch_size: usize,
+    /// Decoding threads; 0 means one.
+    pub workers: usize,
+    /// Side of the pictures in a batch, in pixels.
+    pub image_size: u32,
+    /// The largest picture that is decoded.
+    pub limits: Limits,
+}
+
+impl EvalConfig {
+    /// With the usual limits.
+    pub fn new(batch_size: usize, workers: usize, image_size: u32) -> Self {
+        Self { batch_size: batch_size.max(1), workers: workers.max(1), image_size, limits: Limits::default() }
+    }
+}
+
+/// Labelled pictures side by side; the last batch may be smaller than the others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EvalBatch {
+    /// Path or key of each picture, `B` of them.
+    pub keys: Vec<String>,
+    /// Index of each picture's class: `[B]`.
+    pub labels: Vec<u32>,
+    /// RGB as 0 to 255, not normalised: `[B, image_size, image_size, 3]`.
+    pub pixels: Vec<u8>,
+}
+
+/// Something that counts in no batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Path or key of a picture, or the name of a shard that is not whole.
+    pub key: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// A picture before it is decoded.
+pub(crate) struct Labelled {
+    pub(crate) key: String,
+    pub(crate) label: u32,
+    pub(crate) content: Content,
+}
+
+/// Where a picture's bytes are.
+pub(crate) enum Content {
+    File(PathBuf),
+    Bytes(Bytes),
+}
+
+struct EvalExample {
+    key: String,
+    label: u32,
+    pixels: Vec<u8>,
+}
+
+/// The batches of one evaluation.
+pub struct EvalBatches {
+    examples: Ordered<std::result::Result<EvalExample, Unreadable>>,
+    batch_size: usize,
+    unreadable: Vec<Unreadable>,
+    is_over: bool,
+}
+
+impl EvalBatches {
+    pub(crate) fn new(
+        pictures: impl Iterator<Item = std::result::Result<Labelled, Unreadable>> + Send + 'static,
+        config: &EvalConfig,
+    ) -> Self {
+        let (side, limits) = (config.image_size, config.limits);
+        let work = move |picture: std::result::Result<_, _>| prepare(picture?, side, &limits);
+        let examples = ordered(pictures, config.workers, config.batch_size + 2 * config.workers, work);
+        Self { examples, batch_size: config.batch_size, unreadable: Vec::new(), is_over: false }
+    }
+
+    /// What was met so far and is in no batch, in order.
+    pub fn unreadable(&self) -> &[Unreadable] {
+        &self.unreadable
+    }
+}
+
+impl Iterator for EvalBatches {
+    type Item = Result<EvalBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut batch = EvalBatch::default();
+        while !self.is_over && batch.keys.len() < self.batch_size {
+            match self.examples.next() {
+                Some(Ok(Ok(example))) => {
+                    batch.keys.push(example.key);
+                    batch.labels.push(example.label);
+                    batch.pixels.extend_from_slice(&example.pixels);
+                }
+                Some(Ok(Err(unreadable))) => self.unreadable.push(unreadable),
+                Some(Err(error)) => {
+                    self.is_over = true;
+                    return Some(Err(error));
+                }
+                None => self.is_over = true,
+            }
+        }
+        if batch.keys.is_empty() { None } else { Some(Ok(batch)) }
+    }
+}
+
+fn prepare(picture: Labelled, side: u32, limits: &Limits) -> std::result::Result<EvalExample, Unreadable> {
+    let Labelled { key, label, content } = picture;
+    let read = || match &content {
+        Content::File(path) => std::fs::read(path).map(Bytes::from).map_err(|error| error.to_string()),
+        Content::Bytes(bytes) => Ok(bytes.clone()),
+    };
+    let decode = |bytes: Bytes| decode_rgb(&bytes, limits, JpegScale::Full).map_err(|error| error.to_string());
+    match read().and_then(decode) {
+        Ok(picture) => {
+            let pixels = Transform::Evaluation.apply(&picture, side, &mut Draws::new(0, Domain::Crop, &[]));
+            Ok(EvalExample { key, label, pixels })
+        }
+        Err(reason) => Err(Unreadable { key, reason }),
+    }
+}

@@ -1,0 +1,66 @@
+//! What the loader met on its way: nothing that it leaves out goes uncounted.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+
+/// Counts since the loader was made. Reading runs ahead of the batches, so counts of samples
+/// and shards can be ahead of `examples`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LoaderStats {
+    /// Samples read.
+    pub samples: u64,
+    /// Samples that went into batches.
+    pub examples: u64,
+    /// Of these, those that had been read in the same epoch before.
+    pub repeated: u64,
+    /// Samples left out for want of a picture.
+    pub missing_image: u64,
+    /// Samples left out for want of a caption, or with a blank one.
+    pub missing_caption: u64,
+    /// Samples left out because their picture does not decode, by kind.
+    pub undecodable: BTreeMap<String, u64>,
+    /// Shards read to their end.
+    pub shards_complete: u64,
+    /// Shards that ended early, by what is missing.
+    pub shards_incomplete: BTreeMap<String, u64>,
+    /// Shards that could not be opened.
+    pub shards_failed: u64,
+    /// Extensions of the samples that lack a picture or a caption; the first hundred different ones.
+    pub extensions_left_out: BTreeMap<String, u64>,
+}
+
+impl LoaderStats {
+    /// Counts the extensions of a sample that is left out.
+    pub(crate) fn leave_out<'a>(&mut self, extensions: impl Iterator<Item = &'a str>) {
+        for extension in extensions {
+            if let Some(count) = self.extensions_left_out.get_mut(extension) {
+                *count += 1;
+            } else if self.extensions_left_out.len() < MOST_EXTENSIONS {
+                self.extensions_left_out.insert(extension.into(), 1);
+            }
+        }
+    }
+}
+
+/// Foreign shards may have a new extension in every sample.
+const MOST_EXTENSIONS: usize = 100;
+
+/// Counts that threads share.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tally(Arc<Mutex<LoaderStats>>);
+
+impl Tally {
+    /// The counts, locked. A thread that panicked cannot have left them half changed in a way
+    /// that matters: each is a number of its own.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, LoaderStats> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the `count`-th event of a kind is worth a line in the log: the first, then each
+/// thousandth.
+pub(crate) fn is_worth_a_line(count: u64) -> bool {
+    count == 1 || count.is_multiple_of(1000)
+}

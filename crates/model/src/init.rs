@@ -1,0 +1,134 @@
+//! First values of parameters, drawn as open_clip distributes them. Every tensor has its own random stream, keyed by the
+//! seed and its name, so that a value depends neither on the order of drawing nor on the device or number of threads.
+
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+
+use crate::error::{InLayer, Result};
+use crate::parameters::ParameterSpec;
+
+/// Distribution of a parameter's first value.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initialisation {
+    /// One value everywhere.
+    Constant(f64),
+    /// Normal around zero.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Uniform around zero.
+    Uniform {
+        /// Largest absolute value.
+        bound: f64,
+    },
+}
+
+impl Initialisation {
+    /// What PyTorch gives weights and biases of a layer with this many inputs: uniform to `1 / sqrt(inputs)`.
+    pub fn default_linear(inputs: usize) -> Self {
+        Self::Uniform { bound: 1.0 / (inputs as f64).sqrt() }
+    }
+
+    /// Xavier's uniform distribution.
+    pub fn xavier(inputs: usize, outputs: usize) -> Self {
+        Self::Uniform { bound: (6.0 / (inputs + outputs) as f64).sqrt() }
+    }
+}
+
+/// Values drawn by one task; even, so that no pair of normal values is torn apart.
+const TASK: usize = 16 * 1024;
+
+/// Draws a parameter's first value.
+///
+/// # Errors
+/// When the tensor cannot be made on the device.
+pub fn draw(spec: &ParameterSpec, seed: u64, device: &Device) -> Result<Tensor> {
+    let mut values = vec![0f32; spec.shape.iter().product()];
+    let stream = Stream::new(seed, &spec.name);
+    match spec.init {
+        Initialisation::Constant(value) => values.fill(value as f32),
+        Initialisation::Normal { std } => fill(&mut values, |i| stream.normal_pair(i).map(|v| v * std)),
+        Initialisation::Uniform { bound } => fill(&mut values, |i| stream.uniform_pair(i).map(|v| (2.0 * v - 1.0) * bound)),
+    }
+    Tensor::from_vec(values, spec.shape.as_slice(), device).layer(&spec.name)
+}
+
+/// Fills with pairs: values `2 i` and `2 i + 1` come from `pair(i)`.
+fn fill(values: &mut [f32], pair: impl Fn(u64) -> [f64; 2] + Sync) {
+    values.par_chunks_mut(TASK).enumerate().for_each(|(task, values)| {
+        for (i, values) in values.chunks_mut(2).enumerate() {
+            let drawn = pair((task * TASK / 2 + i) as u64);
+            values.iter_mut().zip(drawn).for_each(|(value, drawn)| *value = drawn as f32);
+        }
+    });
+}
+
+/// A random stream that is addressed by position.
+struct Stream {
+    key: u64,
+}
+
+impl Stream {
+    fn new(seed: u64, name: &str) -> Self {
+        let key = name.bytes().fold(scramble(seed), |key, byte| scramble(key ^ u64::from(byte)));
+        Self { key }
+    }
+
+    /// Two values, each uniform over the open interval from 0 to 1.
+    fn uniform_pair(&self, i: u64) -> [f64; 2] {
+        [2 * i, 2 * i + 1].map(|i| ((scramble(self.key ^ scramble(i)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64)
+    }
+
+    /// Two values of the standard normal distribution, by Box and Muller.
+    fn normal_pair(&self, i: u64) -> [f64; 2] {
+        let [u, v] = self.uniform_pair(i);
+        let (radius, angle) = ((-2.0 * u.ln()).sqrt(), std::f64::consts::TAU * v);
+        [radius * angle.cos(), radius * angle.sin()]
+    }
+}
+
+/// A bijection of 64 bits that spreads every input bit over all output bits (the finaliser of SplitMix64).
+fn scramble(x: u64) -> u64 {
+    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    x ^ (x >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::{Initialisation, draw};
+    use crate::parameters::ParameterSpec;
+
+    fn values(name: &str, seed: u64, init: Initialisation) -> Vec<f32> {
+        let spec = ParameterSpec { name: name.into(), shape: vec![40_001], init };
+        draw(&spec, seed, &Device::Cpu).unwrap().to_vec1().unwrap()
+    }
+
+    fn moments(values: &[f32]) -> (f64, f64) {
+        let n = values.len() as f64;
+        let mean = values.iter().map(|v| f64::from(*v)).sum::<f64>() / n;
+        (mean, (values.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / n).sqrt())
+    }
+
+    #[test]
+    fn distributions_have_their_moments() {
+        let (mean, std) = moments(&values("a", 1, Initialisation::Normal { std: 0.02 }));
+        assert!(mean.abs() < 4e-4 && (std - 0.02).abs() < 3e-4, "{mean} {std}");
+        let uniform = values("a", 1, Initialisation::Uniform { bound: 0.5 });
+        let (mean, std) = moments(&uniform);
+        assert!(mean.abs() < 6e-3 && (std - 0.5 / 3f64.sqrt()).abs() < 3e-3, "{mean} {std}");
+        assert!(uniform.iter().all(|v| v.abs() <= 0.5));
+    }
+
+    #[test]
+    fn value_depends_on_seed_and_name_alone() {
+        let init = Initialisation::Normal { std: 1.0 };
+        assert_eq!(values("a", 1, init), values("a", 1, init));
+        assert_ne!(values("a", 1, init), values("a", 2, init));
+        assert_ne!(values("a", 1, init), values("b", 1, init));
+    }
+}

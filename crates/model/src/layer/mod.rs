@@ -1,0 +1,16 @@
+//! Layers: each one's forward, and beside it the backward that accumulates parameter gradients and returns the input's.
+//!
+//! A layer holds parameter ids, never values. Backward takes what forward saved and computes a parameter's gradient only
+//! where the registry says that it is trainable.
+
+pub mod attention;
+pub mod block;
+pub mod embedding;
+pub mod layer_norm;
+pub mod layer_scale;
+pub mod linear;
+pub mod mlp;
+pub mod normalize;
+pub mod patch_embed;
+pub mod pooling;
+pub mod projection;

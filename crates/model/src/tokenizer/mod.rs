@@ -1,0 +1,157 @@
+//! CLIP's tokenizer: a caption becomes a fixed number of token ids. Owns the order of the stages (clean, split, merge,
+//! frame); what each stage does is in its own file. The ids are those of OpenCLIP's `SimpleTokenizer`.
+
+mod byte_pair;
+pub mod clean;
+mod entity;
+mod repair;
+mod word_cache;
+
+use std::sync::OnceLock;
+
+use regex::Regex;
+
+use crate::error::{Error, Result};
+use byte_pair::BytePairs;
+use word_cache::WordCache;
+
+/// Number of token ids.
+pub const VOCAB_SIZE: usize = 49408;
+/// The id that opens every text.
+pub const START_OF_TEXT: u32 = 49406;
+/// The id that closes every text, also a truncated one. It is the largest id, by which the text tower finds it.
+pub const END_OF_TEXT: u32 = 49407;
+/// The id that fills up to the context length.
+pub const PAD: u32 = 0;
+
+/// The two specials, English clitics, runs of letters, single digits, and runs of anything else.
+const WORDS: &str = r"(?i)<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+";
+
+/// Turns text into CLIP token ids. Share one among threads: `encode` takes `&self`.
+#[derive(Debug)]
+pub struct ClipTokenizer {
+    words: Regex,
+    pairs: BytePairs,
+    cache: WordCache,
+}
+
+impl ClipTokenizer {
+    /// Builds the tokenizer from the merges within this library (about 50 ms).
+    ///
+    /// # Errors
+    /// When the merges within this library are damaged.
+    pub fn new() -> Result<Self> {
+        let words = Regex::new(WORDS).map_err(|source| Error::Tokenizer { reason: source.to_string() })?;
+        Ok(Self { words, pairs: BytePairs::embedded()?, cache: WordCache::default() })
+    }
+
+    /// The tokenizer of the whole process, built at the first call.
+    ///
+    /// # Errors
+    /// As [`ClipTokenizer::new`].
+    pub fn shared() -> Result<&'static Self> {
+        static SHARED: OnceLock<ClipTokenizer> = OnceLock::new();
+        if let Some(tokenizer) = SHARED.get() {
+            return Ok(tokenizer);
+        }
+        let tokenizer = Self::new()?;
+        Ok(SHARED.get_or_init(|| tokenizer))
+    }
+
+    /// Token ids of `text`, exactly `context_length` of them: start, the text's tokens, end, padding. A text that is too
+    /// long is cut and its last id is [`END_OF_TEXT`].
+    pub fn encode(&self, text: &str, context_length: usize) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(context_length.max(1) + 16);
+        ids.push(START_OF_TEXT);
+        self.push_words(&clean::clean(text), context_length, &mut ids);
+        ids.push(END_OF_TEXT);
+        frame(ids, context_length)
+    }
+
+    /// Appends the tokens of cleaned text, and stops once there are more than `enough` ids.
+    fn push_words(&self, cleaned: &str, enough: usize, ids: &mut Vec<u32>) {
+        for word in self.words.find_iter(cleaned) {
+            if ids.len() > enough {
+                return;
+            }
+            match special(word.as_str()) {
+                Some(id) => ids.push(id),
+                None => self.cache.append(word.as_str(), ids, |word| self.pairs.encode(word)),
+            }
+        }
+    }
+}
+
+/// The id of a special that is spelled out in the text.
+fn special(word: &str) -> Option<u32> {
+    match word {
+        "<start_of_text>" => Some(START_OF_TEXT),
+        "<end_of_text>" => Some(END_OF_TEXT),
+        _ => None,
+    }
+}
+
+/// Cuts or pads to the context length.
+fn frame(mut ids: Vec<u32>, context_length: usize) -> Vec<u32> {
+    let cut = ids.len() > context_length;
+    ids.resize(context_length, PAD);
+    if let (true, Some(last)) = (cut, ids.last_mut()) {
+        *last = END_OF_TEXT;
+    }
+    ids
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(text: &str, context_length: usize) -> Vec<u32> {
+        ClipTokenizer::shared().expect("the embedded merges are whole").encode(text, context_length)
+    }
+
+    #[test]
+    fn caption_is_framed_and_padded() {
+        assert_eq!(ids("A Photo  of\na cat", 9), [49406, 320, 1125, 539, 320, 2368, 49407, 0, 0]);
+    }
+
+    #[test]
+    fn truncated_caption_ends_with_end_of_text() {
+        assert_eq!(ids("a photo of a cat", 4), [49406, 320, 1125, 49407]);
+        assert_eq!(ids("a photo", 4), [49406, 320, 1125, 49407]);
+    }
+
+    #[test]
+    fn shortest_contexts_do_not_fail() {
+        assert_eq!(ids("a", 0), [0u32; 0]);
+        assert_eq!(ids("a", 1), [END_OF_TEXT]);
+        assert_eq!(ids("", 2), [START_OF_TEXT, END_OF_TEXT]);
+    }
+
+    #[test]
+    fn specials_in_the_text_become_their_ids() {
+        assert_eq!(ids("<START_OF_TEXT> a <end_of_text>", 6), [49406, 49406, 320, 49407, 49407, 0]);
+    }
+
+    #[test]
+    fn digits_are_single_words_and_clitics_are_split() {
+        assert_eq!(ids("12", 5), ids("1 2", 5));
+        assert_eq!(ids("it's", 5), ids("it 's", 5));
+    }
+
+    #[test]
+    fn threads_share_one_tokenizer() {
+        let expected = ids("many threads, one vocabulary", 16);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| assert_eq!(ids("many threads, one vocabulary", 16), expected));
+            }
+        });
+    }
+
+    #[test]
+    fn hostile_lengths_are_encoded() {
+        for text in ["a".repeat(200_000), "字".repeat(50_000), "Ã¶ ".repeat(20_000), "&".repeat(100_000)] {
+            assert_eq!(ids(&text, 77)[76], END_OF_TEXT);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! JPEG by libjpeg-turbo's raw interface. The safe wrapper makes an error of every warning,
+//! whereas Pillow, whose verdict decides which samples a dataset has, accepts a damaged scan and
+//! refuses a missing end only.
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, c_int};
+
+use turbojpeg::raw;
+
+use super::{Channels, Format, ImageError, JpegScale, Limits, Picture};
+
+/// Progressive pictures of more scans are made to burn time.
+const MAX_SCANS: c_int = 500;
+
+/// An owned instance of libjpeg-turbo.
+struct Codec(raw::tjhandle);
+
+/// What stands in a JPEG's header.
+struct Header {
+    width: u32,
+    height: u32,
+    colourspace: raw::TJCS,
+    is_lossless: bool,
+}
+
+/// Width and height by the header.
+pub(super) fn read_size(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
+    let header = Codec::new(raw::TJINIT_TJINIT_DECOMPRESS)?.read_header(bytes)?;
+    Ok((header.width, header.height))
+}
+
+/// Decodes grey to luma and anything else to RGB.
+pub(super) fn decode(bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<Picture, ImageError> {
+    let codec = Codec::new(raw::TJINIT_TJINIT_DECOMPRESS)?;
+    codec.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
+    let header = codec.read_header(bytes)?;
+    limits.check(header.width, header.height)?;
+    let scale = if header.is_lossless { JpegScale::Full } else { scale };
+    codec.set_scale(scale)?;
+    let (width, height) = (scale.apply(header.width), scale.apply(header.height));
+    let decompress = |format, channels| codec.decompress(bytes, (width, height), format, channels);
+    let (channels, pixels) = match header.colourspace {
+        raw::TJCS_TJCS_GRAY => (Channels::Luma, decompress(raw::TJPF_TJPF_GRAY, 1)?),
+        raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => {
+            (Channels::Rgb, inverted_cmyk_to_rgb(&decompress(raw::TJPF_TJPF_CMYK, 4)?))
+        }
+        _ => (Channels::Rgb, decompress(raw::TJPF_TJPF_RGB, 3)?),
+    };
+    Ok(Picture { width, height, channels, pixels })
+}
+
+/// Encodes at 4:2:0, or one component for luma.
+pub(super) fn encode(picture: &Picture, quality: u8) -> Result<Vec<u8>, ImageError> {
+    let (format, subsampling) = match picture.channels {
+        Channels::Luma => (raw::TJPF_TJPF_GRAY, raw::TJSAMP_TJSAMP_GRAY),
+        Channels::Rgb => (raw::TJPF_TJPF_RGB, raw::TJSAMP_TJSAMP_420),
+        Channels::Rgba => (raw::TJPF_TJPF_RGBX, raw::TJSAMP_TJSAMP_420),
+    };
+    let codec = Codec::new(raw::TJINIT_TJINIT_COMPRESS)?;
+    codec.set(raw::TJPARAM_TJPARAM_QUALITY, c_int::from(quality))?;
+    codec.set(raw::TJPARAM_TJPARAM_SUBSAMP, subsampling as c_int)?;
+    codec.compress(picture, format as c_int)
+}
+
+impl Codec {
+    fn new(purpose: raw::TJINIT) -> Result<Self, ImageError> {
+        // SAFETY: tj3Init has no precondition; null is handled.
+        let handle = unsafe { raw::tj3Init(purpose as c_int) };
+        if handle.is_null() {
+            return Err(ImageError::Encode { reason: "libjpeg-turbo does not start".into() });
+        }
+        Ok(Self(handle))
+    }
+
+    fn set(&self, parameter: raw::TJPARAM, value: c_int) -> Result<(), ImageError> {
+        // SAFETY: the handle lives as long as `self`.
+        let status = unsafe { raw::tj3Set(self.0, parameter as c_int, value) };
+        if status == 0 { Ok(()) } else { Err(ImageError::Encode { reason: self.message() }) }
+    }
+
+    fn get(&self, parameter: raw::TJPARAM) -> c_int {
+        // SAFETY: the handle lives as long as `self`.
+        unsafe { raw::tj3Get(self.0, parameter as c_int) }
+    }
+
+    fn set_scale(&self, scale: JpegScale) -> Result<(), ImageError> {
+        let factor = raw::tjscalingfactor { num: 1, denom: scale.denominator() as c_int };
+        // SAFETY: the handle lives as long as `self`; the factor is passed by value.
+        let status = unsafe { raw::tj3SetScalingFactor(self.0, factor) };
+        if status == 0 { Ok(()) } else { Err(self.malformed()) }
+    }
+
+    fn read_header(&self, bytes: &[u8]) -> Result<Header, ImageError> {
+        // SAFETY: pointer and length are those of a live slice.
+        let status = unsafe { raw::tj3DecompressHeader(self.0, bytes.as_ptr(), bytes.len() as raw::size_t) };
+        self.judge(status, bytes)?;
+        let side = |parameter| u32::try_from(self.get(parameter)).ok().filter(|side| *side > 0);
+        let sides = side(raw::TJPARAM_TJPARAM_JPEGWIDTH).zip(side(raw::TJPARAM_TJPARAM_JPEGHEIGHT));
+        let (width, height) = sides.ok_or_else(|| malformed("no size in the header"))?;
+        Ok(Header {
+            width,
+            height,
+            colourspace: self.get(raw::TJPARAM_TJPARAM_COLORSPACE) as raw::TJCS,
+            is_lossless: self.get(raw::TJPARAM_TJPARAM_LOSSLESS) == 1,
+        })
+    }
+
+    fn decompress(
+        &self,
+        bytes: &[u8],
+        (width, height): (u32, u32),
+        format: raw::TJPF,
+        channels: usize,
+    ) -> Result<Vec<u8>, ImageError> {
+        let mut pixels = vec![0; width as usize * height as usize * channels];
+        // SAFETY: the source is a live slice; the target holds `height` rows of `width` pixels of
+        // `channels` bytes, the size that header and scale ask of libjpeg-turbo, with no gap (pitch 0).
+        let status = unsafe {
+            raw::tj3Decompress8(
+                self.0,
+                bytes.as_ptr(),
+                bytes.len() as raw::size_t,
+                pixels.as_mut_ptr(),
+                0,
+                format as c_int,
+            )
+        };
+        self.judge(status, bytes)?;
+        Ok(pixels)
+    }
+
+    fn compress(&self, picture: &Picture, format: c_int) -> Result<Vec<u8>, ImageError> {
+        let needed = (picture.width as usize).checked_mul(picture.height as usize);
+        let needed = needed.and_then(|count| count.checked_mul(picture.channels.count()));
+        if needed != Some(picture.pixels.len()) {
+            let (width, height, got) = (picture.width, picture.height, picture.pixels.len());
+            return Err(ImageError::Encode { reason: format!("{got} bytes of pixels for {width}x{height}") });
+        }
+        let too_wide = |_| ImageError::Encode { reason: "sides beyond what JPEG can hold".into() };
+        let width = c_int::try_from(picture.width).map_err(too_wide)?;
+        let height = c_int::try_from(picture.height).map_err(too_wide)?;
+        let (mut buffer, mut size) = (std::ptr::null_mut(), 0);
+        // SAFETY: the source holds `height` rows of `width` pixels without gaps, checked above; the
+        // target starts as null, so that libjpeg-turbo allocates it.
+        let status = unsafe {
+            raw::tj3Compress8(self.0, picture.pixels.as_ptr(), width, 0, height, format, &mut buffer, &mut size)
+        };
+        let encoded = if status == 0 && !buffer.is_null() {
+            // SAFETY: on success `buffer` points at `size` bytes.
+            Ok(unsafe { std::slice::from_raw_parts(buffer, size as usize) }.to_vec())
+        } else {
+            Err(ImageError::Encode { reason: self.message() })
+        };
+        // SAFETY: null or allocated by libjpeg-turbo, and not used afterwards.
+        unsafe { raw::tj3Free(buffer.cast()) };
+        encoded
+    }
+
+    /// Accepts what Pillow accepts: success, or a warning while the end of the picture is there.
+    fn judge(&self, status: c_int, bytes: &[u8]) -> Result<(), ImageError> {
+        if status == 0 {
+            return Ok(());
+        }
+        // SAFETY: the handle lives as long as `self`.
+        let code = unsafe { raw::tj3GetErrorCode(self.0) };
+        let is_cut = self.message().starts_with("Premature end of JPEG file") || !has_end(bytes);
+        match (code == raw::TJERR_TJERR_WARNING as c_int, is_cut) {
+            (true, false) => Ok(()),
+            (true, true) => Err(ImageError::Truncated { format: Format::Jpeg }),
+            (false, _) => Err(self.malformed()),
+        }
+    }
+
+    fn malformed(&self) -> ImageError {
+        malformed(&self.message())
+    }
+
+    /// Meaningful only after a call that failed.
+    fn message(&self) -> String {
+        // SAFETY: the handle lives as long as `self`, and the text is terminated.
+        unsafe { CStr::from_ptr(raw::tj3GetErrorStr(self.0)) }.to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Codec {
+    fn drop(&mut self) {
+        // SAFETY: the handle is owned and not used afterwards.
+        unsafe { raw::tj3Destroy(self.0) }
+    }
+}
+
+fn malformed(reason: &str) -> ImageError {
+    ImageError::Malformed { format: Format::Jpeg, reason: reason.into() }
+}
+
+/// Whether an end marker follows the last start of a scan. Only the first of several warnings
+/// is reported, so that a missing end can hide behind earlier damage.
+fn has_end(bytes: &[u8]) -> bool {
+    let last = |marker: u8| bytes.windows(2).rposition(|two| two == [0xff, marker]);
+    last(0xd9) > last(0xda)
+}
+
+/// libjpeg-turbo delivers the stored values, which are 255 minus what Pillow calls CMYK.
+fn inverted_cmyk_to_rgb(cmyk: &[u8]) -> Vec<u8> {
+    let channel = |ink: u8, white: u8| {
+        let product = u32::from(255 - ink) * u32::from(white) + 128;
+        white - (((product >> 8) + product) >> 8) as u8
+    };
+    cmyk.chunks_exact(4).flat_map(|p| [channel(p[0], p[3]), channel(p[1], p[3]), channel(p[2], p[3])]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ink_becomes_colour_as_pillow_has_it() {
+        assert_eq!(inverted_cmyk_to_rgb(&[255, 255, 255, 255]), [255, 255, 255]);
+        assert_eq!(inverted_cmyk_to_rgb(&[0, 255, 255, 255]), [0, 255, 255]);
+        assert_eq!(inverted_cmyk_to_rgb(&[255, 255, 255, 0]), [0, 0, 0]);
+        assert_eq!(inverted_cmyk_to_rgb(&[128, 64, 0, 200]), [100, 50, 0]);
+    }
+
+    #[test]
+    fn an_end_in_a_thumbnail_is_not_the_end() {
+        assert!(has_end(&[0xff, 0xda, 1, 2, 0xff, 0xd9]));
+        assert!(!has_end(&[0xff, 0xd9, 0xff, 0xda, 1, 2]));
+        assert!(!has_end(&[]));
+    }
+}

@@ -1,0 +1,172 @@
+//! The file members of a tar, one after the other, under their full names.
+
+use std::io::{self, Read};
+
+use super::IncompleteReason;
+use super::blocks::{BLOCK, Blocks};
+use super::header::{Header, Kind, PaxRecords, text};
+use crate::key::split_name;
+
+/// Names and pax records longer than this are made to fill memory.
+const MAX_EXTENSION_BYTES: u64 = 1 << 20;
+
+/// A file member.
+pub(super) struct Member {
+    pub(super) name: String,
+    /// Where its header begins, that of its long name included.
+    pub(super) offset: u64,
+    pub(super) content: Vec<u8>,
+}
+
+/// What comes next in a tar.
+pub(super) enum Event {
+    Member(Member),
+    End,
+}
+
+/// Why nothing can come next.
+pub(super) enum Stop {
+    /// The bytes end; `name` is that of the member they end in.
+    Cut { offset: u64, reason: IncompleteReason, name: Option<String> },
+    /// The bytes are no tar.
+    Malformed { offset: u64, reason: String },
+}
+
+pub(super) struct Members<R> {
+    blocks: Blocks<R>,
+    pub(super) max_member_bytes: u64,
+}
+
+/// What extension headers say of the member behind them.
+#[derive(Default)]
+struct Overrides {
+    long_name: Option<String>,
+    pax: PaxRecords,
+}
+
+impl<R: Read> Members<R> {
+    pub(super) fn new(source: R, max_member_bytes: u64) -> Self {
+        Self { blocks: Blocks::new(source), max_member_bytes }
+    }
+
+    /// The next file member whose name makes it part of a sample.
+    pub(super) fn next_event(&mut self) -> Result<Event, Stop> {
+        let mut overrides = Overrides::default();
+        let mut start = self.blocks.offset();
+        loop {
+            let offset = self.blocks.offset();
+            let Some(header) = self.read_header()? else { return self.finish(offset) };
+            match header.kind {
+                Kind::PaxRecords => {
+                    let records = self.read_extension(offset, header.size)?;
+                    overrides.pax =
+                        PaxRecords::parse(&records).map_err(|reason| Stop::Malformed { offset, reason })?;
+                    continue;
+                }
+                Kind::LongName => {
+                    overrides.long_name = Some(text(&self.read_extension(offset, header.size)?));
+                    continue;
+                }
+                Kind::Sparse => {
+                    let reason = format!("member `{}` is sparse, which is not supported", header.name);
+                    return Err(Stop::Malformed { offset, reason });
+                }
+                Kind::File | Kind::Passed | Kind::WithoutContent => {}
+            }
+            let Overrides { long_name, pax } = std::mem::take(&mut overrides);
+            let name = pax.path.or(long_name).unwrap_or(header.name);
+            let size = pax.size.unwrap_or(header.size);
+            if header.kind == Kind::File && belongs_to_a_sample(&name) {
+                let content = self.read_member(start, &name, size)?;
+                return Ok(Event::Member(Member { name, offset: start, content }));
+            }
+            if header.kind != Kind::WithoutContent {
+                self.skip_member(start, name, size)?;
+            }
+            start = self.blocks.offset();
+        }
+    }
+
+    /// `None` for the first block of the end marker.
+    fn read_header(&mut self) -> Result<Option<Header>, Stop> {
+        let offset = self.blocks.offset();
+        let mut block = [0; BLOCK];
+        match self.blocks.read_block(&mut block) {
+            Ok(BLOCK) if block == [0; BLOCK] => Ok(None),
+            Ok(BLOCK) => Header::parse(&block).map(Some).map_err(|reason| Stop::Malformed { offset, reason }),
+            Ok(count) if block[..count].iter().all(|byte| *byte == 0) => {
+                Err(cut(offset, IncompleteReason::NoEndMarker))
+            }
+            Ok(_) => Err(cut(offset, IncompleteReason::CutInHeader)),
+            Err(e) => Err(failed(offset, None, &e)),
+        }
+    }
+
+    /// Checks what follows the first zero block, which stands at `offset`.
+    fn finish(&mut self, offset: u64) -> Result<Event, Stop> {
+        let mut block = [0; BLOCK];
+        match self.blocks.read_block(&mut block) {
+            Ok(BLOCK) if block == [0; BLOCK] => {}
+            Ok(BLOCK) => return Err(Stop::Malformed { offset, reason: "one lone block of zeros".into() }),
+            Ok(_) => return Err(cut(offset, IncompleteReason::NoEndMarker)),
+            Err(e) => return Err(failed(offset, None, &e)),
+        }
+        let behind = self.blocks.offset();
+        match self.blocks.only_zeros_remain() {
+            Ok(true) => Ok(Event::End),
+            Ok(false) => Err(cut(behind, IncompleteReason::BytesAfterEnd)),
+            Err(e) => Err(failed(behind, None, &e)),
+        }
+    }
+
+    fn read_extension(&mut self, offset: u64, size: u64) -> Result<Vec<u8>, Stop> {
+        if size > MAX_EXTENSION_BYTES {
+            let reason = format!("an extension header of {size} bytes (at most {MAX_EXTENSION_BYTES})");
+            return Err(Stop::Malformed { offset, reason });
+        }
+        match self.blocks.read_content(size) {
+            Ok(Some(content)) => Ok(content),
+            Ok(None) => Err(cut(offset, IncompleteReason::CutInHeader)),
+            Err(e) => Err(failed(offset, None, &e)),
+        }
+    }
+
+    fn read_member(&mut self, offset: u64, name: &str, size: u64) -> Result<Vec<u8>, Stop> {
+        if size > self.max_member_bytes {
+            let reason = format!("member `{name}` has {size} bytes (at most {})", self.max_member_bytes);
+            return Err(Stop::Malformed { offset, reason });
+        }
+        match self.blocks.read_content(size) {
+            Ok(Some(content)) => Ok(content),
+            Ok(None) => {
+                Err(Stop::Cut { offset, reason: IncompleteReason::CutInData, name: Some(name.to_string()) })
+            }
+            Err(e) => Err(failed(offset, Some(name.to_string()), &e)),
+        }
+    }
+
+    fn skip_member(&mut self, offset: u64, name: String, size: u64) -> Result<(), Stop> {
+        match self.blocks.skip_content(size) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Stop::Cut { offset, reason: IncompleteReason::CutInData, name: Some(name) }),
+            Err(e) => Err(failed(offset, Some(name), &e)),
+        }
+    }
+}
+
+fn cut(offset: u64, reason: IncompleteReason) -> Stop {
+    Stop::Cut { offset, reason, name: None }
+}
+
+fn failed(offset: u64, name: Option<String>, error: &io::Error) -> Stop {
+    Stop::Cut { offset, reason: IncompleteReason::Source(error.to_string()), name }
+}
+
+/// webdataset's rules: a key and an extension, and no first folder or root name like `__x__`.
+fn belongs_to_a_sample(name: &str) -> bool {
+    let is_reserved = match name.split_once('/') {
+        None => name.starts_with("__") && name.ends_with("__"),
+        Some((folder, _)) => folder.len() >= 4 && folder.starts_with("__") && folder.ends_with("__"),
+    };
+    !is_reserved && split_name(name).is_some()
+}

@@ -1,0 +1,67 @@
+//! Many shards named by one line: sources separated by `::`, each with braces as the shell
+//! expands them, `s3://b/{00000..00099}.tar::local/{a,b}.tar`.
+
+mod braces;
+
+use crate::error::{Error, Result};
+use crate::uri::ShardUri;
+
+/// A list of shards longer than this is a slip of the pen.
+const MAX_SHARDS: usize = 10_000_000;
+
+/// The shards that a specification names, source by source, in its order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShardSpec {
+    sources: Vec<Vec<ShardUri>>,
+}
+
+impl ShardSpec {
+    /// Splits at `::`, then expands the braces of each source, a `pipe:` command's included.
+    ///
+    /// # Errors
+    /// When a source is empty, its braces do not balance, it names more than ten million shards, or one of
+    /// its shards has no known scheme.
+    pub fn parse(spec: &str) -> Result<Self> {
+        let sources = spec.split("::").map(parse_source).collect::<Result<_>>()?;
+        Ok(Self { sources })
+    }
+
+    /// The shards of each source.
+    pub fn sources(&self) -> &[Vec<ShardUri>] {
+        &self.sources
+    }
+
+    /// All shards, one source after the other.
+    pub fn uris(&self) -> impl Iterator<Item = &ShardUri> {
+        self.sources.iter().flatten()
+    }
+}
+
+fn parse_source(source: &str) -> Result<Vec<ShardUri>> {
+    let wrong = |reason: String| Error::Spec { spec: source.into(), reason };
+    if source.is_empty() {
+        return Err(wrong("empty source".into()));
+    }
+    let expanded = braces::expand(source, MAX_SHARDS).map_err(wrong)?;
+    expanded.iter().map(|uri| ShardUri::parse(uri)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_keep_their_order() {
+        let spec = ShardSpec::parse("x{1..2}.tar::pipe:cat {a,b}.tar").unwrap();
+        let shown: Vec<_> = spec.uris().map(ToString::to_string).collect();
+        assert_eq!(shown, ["x1.tar", "x2.tar", "pipe:cat a.tar", "pipe:cat b.tar"]);
+        assert_eq!(spec.sources().len(), 2);
+    }
+
+    #[test]
+    fn a_malformed_source_is_quoted() {
+        for spec in ["", "a.tar::", "{0..3.tar", "{1..99999999}.tar"] {
+            assert!(matches!(ShardSpec::parse(spec), Err(Error::Spec { .. })), "{spec}");
+        }
+    }
+}

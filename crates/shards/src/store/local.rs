@@ -1,0 +1,194 @@
+//! Files on local disks: a file appears under its name whole or not at all.
+//!
+//! The content goes to `NAME.tmp-<process>-<number>` beside the target; sealing flushes it to
+//! the disk, renames it and flushes the folder. What a killed run leaves behind never carries
+//! the final name; [`remove_leftovers`] clears it.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::{Error, Result};
+
+/// What separates a file's name from the part that names the run writing it.
+const TEMPORARY: &str = ".tmp-";
+
+/// Large enough that a shard is written in few system calls.
+const BUFFER_BYTES: usize = 1 << 18;
+
+/// A file that gets its name only when it is sealed; dropped unsealed, it vanishes.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    temporary: PathBuf,
+    /// `None` once sealed.
+    file: Option<BufWriter<File>>,
+}
+
+impl AtomicFile {
+    /// Starts a file that will be called `path`.
+    ///
+    /// # Errors
+    /// When the folder does not take a new file.
+    pub fn create(path: &Path) -> Result<Self> {
+        let temporary = temporary_beside(path);
+        let file = File::create(&temporary).map_err(Error::io("create", &temporary))?;
+        let file = Some(BufWriter::with_capacity(BUFFER_BYTES, file));
+        Ok(Self { path: path.to_path_buf(), temporary, file })
+    }
+
+    /// The name the file will have.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes the content durable and gives it its name, replacing what had it before.
+    ///
+    /// # Errors
+    /// When the disk refuses; the target is then as it was.
+    pub fn seal(mut self) -> Result<()> {
+        let Some(buffered) = self.file.take() else { return Ok(()) };
+        let sealed = self.write_through(buffered);
+        if sealed.is_err() {
+            // The first trouble is the one to tell; a leftover is cleared by the next run.
+            let _ = fs::remove_file(&self.temporary);
+        }
+        sealed
+    }
+
+    fn write_through(&self, buffered: BufWriter<File>) -> Result<()> {
+        let file = buffered.into_inner().map_err(|e| Error::io("write", &self.temporary)(e.into_error()))?;
+        file.sync_all().map_err(Error::io("flush", &self.temporary))?;
+        drop(file);
+        fs::rename(&self.temporary, &self.path).map_err(Error::io("rename to", &self.path))?;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_mut().map_or(Err(io::ErrorKind::BrokenPipe.into()), |file| file.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for AtomicFile {
+    fn drop(&mut self) {
+        if let Some(buffered) = self.file.take() {
+            // What is still buffered must not be written to a file about to vanish.
+            let (file, _) = buffered.into_parts();
+            drop(file);
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
+}
+
+/// Replaces the content of `path` by `bytes`, whole or not at all.
+///
+/// # Errors
+/// When the disk refuses.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = AtomicFile::create(path)?;
+    file.write_all(bytes).map_err(Error::io("write", path))?;
+    file.seal()
+}
+
+/// Deletes unsealed files that earlier runs left in `folder`; returns how many. Call it only
+/// where no other process writes into the folder.
+///
+/// # Errors
+/// When the folder cannot be read or a leftover cannot be deleted.
+pub fn remove_leftovers(folder: &Path) -> Result<u64> {
+    let mut removed = 0;
+    for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
+        let path = entry.map_err(Error::io("read", folder))?.path();
+        if is_leftover(&path) {
+            fs::remove_file(&path).map_err(Error::io("delete", &path))?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
+}
+
+fn is_leftover(path: &Path) -> bool {
+    let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    let Some((_, run)) = name.rsplit_once(TEMPORARY) else { return false };
+    !run.is_empty() && run.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+}
+
+fn temporary_beside(path: &Path) -> PathBuf {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let mut name = path.as_os_str().to_os_string();
+    name.push(format!("{TEMPORARY}{}-{number}", std::process::id()));
+    PathBuf::from(name)
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A rename is durable only when the folder's own entry is.
+fn sync_folder(folder: &Path) -> Result<()> {
+    if cfg!(not(unix)) {
+        return Ok(());
+    }
+    File::open(folder).and_then(|handle| handle.sync_all()).map_err(Error::io("flush", folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_file_has_its_name_only_once_sealed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("00000.tar");
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"whole").unwrap();
+        assert!(!path.exists());
+        file.seal().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+        assert_eq!(names(folder.path()), ["00000.tar"]);
+    }
+
+    #[test]
+    fn a_dropped_file_leaves_the_old_content() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sizes.json");
+        write_atomically(&path, b"old").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"new").unwrap();
+        drop(file);
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["sizes.json"]);
+    }
+
+    #[test]
+    fn leftovers_are_cleared_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["00000.tar.tmp-12-0", "00000.tar", "notes.tmp-x", "a.tmp-"] {
+            fs::write(folder.path().join(name), b"").unwrap();
+        }
+        assert_eq!(remove_leftovers(folder.path()).unwrap(), 1);
+        assert_eq!(names(folder.path()), ["00000.tar", "a.tmp-", "notes.tmp-x"]);
+    }
+
+    #[test]
+    fn a_missing_folder_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = AtomicFile::create(&folder.path().join("no/x.tar")).unwrap_err().to_string();
+        assert!(message.starts_with("cannot create") && message.contains("x.tar.tmp-"), "{message}");
+    }
+}

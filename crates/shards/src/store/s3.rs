@@ -1,0 +1,101 @@
+//! Shards behind `s3://`, by the SDK's own configuration: environment, profiles, roles.
+//! `AWS_ENDPOINT_URL` leads to another server than Amazon's, which is then addressed with the
+//! bucket in the path; `AWS_NO_SIGN_REQUEST` set to 1 or true sends no credentials.
+
+use std::io::Read;
+use std::sync::OnceLock;
+
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Builder;
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::Bytes;
+
+use super::remote::{Body, Chunks, runtime};
+use crate::error::{Error, Result};
+
+/// Used where the configuration names no region; other servers than Amazon's do not care.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// Asks for the object and reads it as it comes.
+pub(super) fn open(bucket: &str, key: &str) -> Result<Box<dyn Read + Send>> {
+    let failed = |reason: String| Error::Source { uri: format!("s3://{bucket}/{key}"), reason };
+    let runtime = runtime().map_err(|e| failed(e.to_string()))?;
+    let client = CLIENT.get_or_init(|| runtime.block_on(client_of_environment()));
+    get(client, bucket, key).map_err(failed)
+}
+
+static CLIENT: OnceLock<Client> = OnceLock::new();
+
+fn get(client: &Client, bucket: &str, key: &str) -> std::result::Result<Box<dyn Read + Send>, String> {
+    let request = client.get_object().bucket(bucket).key(key).send();
+    let object = runtime().map_err(|e| e.to_string())?.block_on(request).map_err(|e| reason(&e))?;
+    let announced = object.content_length.and_then(|length| u64::try_from(length).ok());
+    Ok(Box::new(Body::new(object.body, announced)))
+}
+
+impl Chunks for ByteStream {
+    async fn next_chunk(&mut self) -> std::result::Result<Option<Bytes>, String> {
+        self.try_next().await.map_err(|e| reason(&e))
+    }
+}
+
+async fn client_of_environment() -> Client {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    let unsigned = std::env::var("AWS_NO_SIGN_REQUEST");
+    if unsigned.is_ok_and(|value| value == "1" || value.eq_ignore_ascii_case("true")) {
+        loader = loader.no_credentials();
+    }
+    let config = loader.load().await;
+    let has_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
+    let mut builder = Builder::from(&config).force_path_style(has_endpoint);
+    if config.region().is_none() {
+        builder = builder.region(Region::from_static(DEFAULT_REGION));
+    }
+    Client::from_conf(builder.build())
+}
+
+/// The SDK's errors say little themselves; what they wrap says more.
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn an_object_of_another_server_is_read_by_its_path() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(std::io::Result::ok);
+            let request = lines.next().unwrap_or_default();
+            let _ = lines.find(String::is_empty);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nshard").unwrap();
+            request
+        });
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .region(Region::from_static(DEFAULT_REGION))
+            .force_path_style(true)
+            .allow_no_auth()
+            .build();
+        let mut text = String::new();
+        get(&Client::from_conf(config), "bucket", "d/0.tar").unwrap().read_to_string(&mut text).unwrap();
+        assert_eq!(text, "shard");
+        assert!(server.join().unwrap().starts_with("GET /bucket/d/0.tar"));
+    }
+}

@@ -1,0 +1,88 @@
+//! Checkpoints: a folder per epoch that appears whole or not at all.
+//!
+//! Format, version 1: `open_clip_model.safetensors` and `open_clip_config.json` (which Python's
+//! open_clip opens), `optimizer.safetensors` (`first.<parameter>`, `second.<parameter>`, f32) and `state.json`
+//! ([`State`]).
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use candle_core::safetensors as tensors;
+use model::clip::Clip;
+use serde::{Deserialize, Serialize};
+
+use crate::config::AdamW;
+use crate::error::{Error, Result};
+use crate::step::Trainer;
+
+const VERSION: u32 = 1;
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "state.json";
+
+/// Where a run stood when the checkpoint was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Version of the checkpoint's format.
+    pub version: u32,
+    /// Epochs completed.
+    pub epoch: u64,
+    /// Optimizer steps taken.
+    pub steps: u64,
+}
+
+/// Writes `epoch_<epoch>` under `folder` and returns its path. It is written under another name, synced
+/// and renamed, so that a checkpoint that can be seen is whole.
+///
+/// # Errors
+/// When the folder cannot be written; what was there stays.
+pub fn save(trainer: &Trainer, folder: &Path, epoch: u64) -> Result<PathBuf> {
+    let sealed = folder.join(format!("epoch_{epoch}"));
+    let open = folder.join(format!("epoch_{epoch}.tmp"));
+    if open.exists() {
+        fs::remove_dir_all(&open).map_err(Error::io("remove", &open))?;
+    }
+    fs::create_dir_all(&open).map_err(Error::io("create", &open))?;
+    trainer.clip.save(&open)?;
+    tensors::save(&trainer.optimizer.tensors(trainer.clip.parameters()), open.join(OPTIMIZER))?;
+    let state = State { version: VERSION, epoch, steps: trainer.optimizer.steps() };
+    let path = open.join(STATE);
+    fs::write(&path, format!("{}\n", serde_json::json!(state))).map_err(Error::io("write", &path))?;
+    sync_folder(&open)?;
+    if sealed.exists() {
+        fs::remove_dir_all(&sealed).map_err(Error::io("remove", &sealed))?;
+    }
+    fs::rename(&open, &sealed).map_err(Error::io("rename", &open))?;
+    sync(folder)?;
+    Ok(sealed)
+}
+
+/// Reads a checkpoint that [`save`] wrote.
+///
+/// # Errors
+/// Names the file that is missing or damaged.
+pub fn load(folder: &Path, adamw: AdamW, grad_clip_norm: Option<f64>, device: &Device) -> Result<(Trainer, State)> {
+    let damaged = |reason: String| Error::Checkpoint { path: folder.to_path_buf(), reason };
+    let path = folder.join(STATE);
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let state: State = serde_json::from_str(&text).map_err(|error| damaged(format!("{STATE}: {error}")))?;
+    if state.version != VERSION {
+        return Err(damaged(format!("expected format version {VERSION}, got {}", state.version)));
+    }
+    let mut trainer = Trainer::new(Clip::load(folder, device)?, adamw, grad_clip_norm)?;
+    let moments = tensors::load(folder.join(OPTIMIZER), device)?;
+    trainer.optimizer.restore(trainer.clip.parameters(), moments, state.steps).map_err(damaged)?;
+    Ok((trainer, state))
+}
+
+/// Syncs every file of a folder, then the folder.
+fn sync_folder(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        sync(&entry.map_err(Error::io("list", folder))?.path())?;
+    }
+    sync(folder)
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(Error::io("sync", path))
+}

@@ -1,0 +1,66 @@
+//! What stops a run.
+
+use std::path::{Path, PathBuf};
+
+/// Result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A training or evaluation run cannot go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Options contradict each other or cannot be met; named before any work.
+    #[error("{option}: {reason}")]
+    Config {
+        /// The flag or field.
+        option: &'static str,
+        /// Expected and got.
+        reason: String,
+    },
+    /// The operating system refused `action` on `path`.
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A checkpoint is damaged or belongs to another model.
+    #[error("checkpoint `{}`: {reason}", path.display())]
+    Checkpoint {
+        /// The checkpoint's folder or file.
+        path: PathBuf,
+        /// Expected and got.
+        reason: String,
+    },
+    /// The loss stopped being a number.
+    #[error("the loss of step {step} is {loss}; first keys of the batch: {keys}")]
+    NonFiniteLoss {
+        /// Optimizer step, from 0.
+        step: u64,
+        /// What it was.
+        loss: f64,
+        /// Some of the samples in the batch.
+        keys: String,
+    },
+    /// Tensor arithmetic failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// The model refused its input or weights.
+    #[error(transparent)]
+    Model(#[from] model::Error),
+    /// The data source failed.
+    #[error(transparent)]
+    Loader(#[from] loader::Error),
+}
+
+impl Error {
+    /// Wraps an I/O error with the action and path that met it; made for `map_err`.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Error + use<> {
+        let path = path.to_path_buf();
+        move |source| Error::Io { action, path, source }
+    }
+}

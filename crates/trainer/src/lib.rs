@@ -1,0 +1,24 @@
+//! Training and evaluating CLIP: the loop, the optimizer, schedules, checkpoints and metrics.
+//!
+//! The trainer takes batches of plain buffers from `loader`, turns them into tensors, runs the explicit
+//! layers of `model` forward and backward, and steps an AdamW that matches PyTorch's. It prints nothing:
+//! whoever runs it listens to [`report::Event`]s.
+
+#![warn(missing_docs)]
+
+pub mod checkpoint;
+pub mod collective;
+pub mod config;
+pub mod error;
+pub mod evaluate;
+pub mod input;
+pub mod metrics;
+pub mod optimizer;
+pub mod report;
+pub mod schedule;
+pub mod step;
+pub mod train;
+
+pub use config::TrainConfig;
+pub use error::{Error, Result};
+pub use report::{Event, StepReport, TrainReport};

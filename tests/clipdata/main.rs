@@ -1,0 +1,9 @@
+//! `clipdata` as a user runs it, against a server on the loopback address.
+
+mod download;
+mod stats;
+
+/// The binary, ready for arguments.
+fn clipdata() -> support::Command {
+    support::Command::new(env!("CARGO_BIN_EXE_clipdata"))
+}

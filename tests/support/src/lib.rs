@@ -1,0 +1,17 @@
+//! What the tests share: a server on the loopback address that behaves or misbehaves as told, drawn pictures,
+//! and a harness that runs the binaries. Everything is deterministic, and is gone when it is dropped.
+//!
+//! It may panic: whoever calls it is a test.
+
+#![warn(missing_docs)]
+
+pub mod command;
+pub mod fixtures;
+pub mod picture;
+pub mod server;
+pub mod tarball;
+
+pub use command::{Command, Finished};
+pub use picture::{Format, picture};
+pub use server::{Behaviour, Request, Server};
+pub use tarball::tarball;

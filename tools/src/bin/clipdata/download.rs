@@ -1,0 +1,201 @@
+//! `clipdata download`: the flags turned into a [`DownloadConfig`], and the run as people and machines see it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use indicatif::ProgressBar;
+use ingest::{DownloadConfig, DownloadReport, FailureKind, Observer, SealedShard, StopToken};
+use tools::exit::{Hint, Outcome};
+use tools::{human, json, terminal};
+
+use crate::cli::{Download, EncodeFormatArg, HashArg, ResizeModeArg};
+
+/// Runs the download and prints its summary.
+pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
+    let as_json = arguments.json;
+    let output_folder = arguments.output_folder.display().to_string();
+    let config = config(arguments)?;
+    let stop = StopToken::new();
+    let stopper = stop.clone();
+    terminal::on_interrupt(move || stopper.stop()).context("cannot watch for Ctrl-C")?;
+    let progress = Arc::new(Progress::start(as_json));
+    let result = ingest::download(&config, progress.clone(), &stop);
+    progress.finish();
+    let report = result.with_context(|| format!("cannot download `{}`", config.url_list.display()))?;
+    match as_json {
+        true => json::line("summary", &report)?,
+        false => print!("{}", summary(&report, &output_folder)),
+    }
+    Ok(outcome(&report))
+}
+
+fn outcome(report: &DownloadReport) -> Outcome {
+    match report {
+        _ if report.interrupted => Outcome::Interrupted,
+        _ if report.count > 0 && report.successes == 0 => Outcome::BadData,
+        _ => Outcome::Done,
+    }
+}
+
+fn config(arguments: Download) -> anyhow::Result<DownloadConfig> {
+    let mut config = DownloadConfig::new(arguments.url_list, arguments.output_folder);
+    if let Some(url_col) = arguments.url_col {
+        config.url_col = url_col;
+    }
+    config.caption_col = arguments.caption_col;
+    config.save_additional_columns = arguments.save_additional_columns;
+    config.number_sample_per_shard = arguments.number_sample_per_shard;
+    config.oom_shard_count = arguments.oom_shard_count;
+    config.processes_count = arguments.processes_count.unwrap_or(0);
+    config.thread_count = arguments.thread_count;
+    config.timeout = Duration::try_from_secs_f64(arguments.timeout)
+        .context(Hint("--timeout takes seconds, such as 10 or 2.5".to_owned()))
+        .context("--timeout is out of range")?;
+    config.max_body_bytes = arguments.max_body_bytes;
+    config.allow_private_addresses = arguments.allow_private_addresses;
+    config.user_agent_token = arguments.user_agent_token;
+    config.disallowed_header_directives =
+        arguments.disallowed_header_directives.into_iter().filter(|directive| !directive.is_empty()).collect();
+    config.image_size = arguments.image_size;
+    config.resize_mode = resize_mode(arguments.resize_mode);
+    config.resize_only_if_bigger = arguments.resize_only_if_bigger;
+    config.encode_format = encode_format(arguments.encode_format);
+    config.encode_quality = arguments.encode_quality;
+    config.skip_reencode = arguments.skip_reencode;
+    config.disable_all_reencoding = arguments.disable_all_reencoding;
+    config.min_image_size = arguments.min_image_size;
+    config.max_image_pixels = arguments.max_image_area.unwrap_or(config.max_image_pixels);
+    config.max_aspect_ratio = arguments.max_aspect_ratio.unwrap_or(f64::INFINITY);
+    config.extract_exif = !arguments.no_extract_exif;
+    config.compute_hash = hash(arguments.compute_hash);
+    Ok(config)
+}
+
+fn resize_mode(mode: ResizeModeArg) -> ingest::resize_mode::ResizeMode {
+    use ingest::resize_mode::ResizeMode;
+    match mode {
+        ResizeModeArg::Border => ResizeMode::Border,
+        ResizeModeArg::KeepRatio => ResizeMode::KeepRatio,
+        ResizeModeArg::KeepRatioLargest => ResizeMode::KeepRatioLargest,
+        ResizeModeArg::CenterCrop => ResizeMode::CenterCrop,
+        ResizeModeArg::No => ResizeMode::No,
+    }
+}
+
+fn encode_format(format: EncodeFormatArg) -> ingest::encode::EncodeFormat {
+    use ingest::encode::EncodeFormat;
+    match format {
+        EncodeFormatArg::Jpg => EncodeFormat::Jpg,
+        EncodeFormatArg::Png => EncodeFormat::Png,
+        EncodeFormatArg::Webp => EncodeFormat::Webp,
+    }
+}
+
+fn hash(hash: HashArg) -> Option<ingest::hash::HashKind> {
+    use ingest::hash::HashKind;
+    match hash {
+        HashArg::Sha256 => Some(HashKind::Sha256),
+        HashArg::Md5 => Some(HashKind::Md5),
+        HashArg::None => None,
+    }
+}
+
+/// The table at the end of a run.
+fn summary(report: &DownloadReport, output_folder: &str) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, count: u64| {
+        text.push_str(&format!("  {name:<22}{:>12}{:>9}\n", human::thousands(count), human::percent(count, report.count)));
+    };
+    row("rows", report.count);
+    row("successes", report.successes);
+    row("failed to download", report.failed_to_download);
+    row("failed to resize", report.failed_to_resize);
+    let kinds: BTreeMap<_, _> = report.failures_by_kind.iter().filter(|(_, count)| **count > 0).collect();
+    if !kinds.is_empty() {
+        text.push_str("failures\n");
+        for (kind, count) in kinds {
+            text.push_str(&format!("  {kind:<22}{:>12}{:>9}\n", human::thousands(*count), human::percent(*count, report.count)));
+        }
+    }
+    if report.shards_already_done > 0 {
+        let (shards, rows) = (report.shards_already_done, human::thousands(report.rows_already_done));
+        text.push_str(&format!("of these, {shards} shards with {rows} rows were done before\n"));
+    }
+    text.push_str(&format!(
+        "{} shards in `{output_folder}`, {} downloaded in {}, {:.0} images/s\n",
+        report.shards,
+        human::bytes(report.bytes_downloaded),
+        human::duration(Duration::from_secs_f64(report.seconds)),
+        report.images_per_second,
+    ));
+    text
+}
+
+/// Counts rows as they end, and tells people or machines of it.
+struct Progress {
+    bar: Option<ProgressBar>,
+    started: Instant,
+    rows: AtomicU64,
+    successes: AtomicU64,
+    last_line: Mutex<Instant>,
+    as_json: bool,
+}
+
+impl Progress {
+    const PLAIN_LINE_EVERY: Duration = Duration::from_secs(10);
+
+    fn start(as_json: bool) -> Self {
+        let bar = (!as_json).then(terminal::live_line);
+        let now = Instant::now();
+        Self { bar, started: now, rows: 0.into(), successes: 0.into(), last_line: Mutex::new(now), as_json }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn message(&self) -> String {
+        let rows = self.rows.load(Ordering::Relaxed);
+        let successes = self.successes.load(Ordering::Relaxed);
+        let rate = rows as f64 / self.started.elapsed().as_secs_f64().max(1e-3);
+        let share = human::percent(successes, rows);
+        format!("{} rows, {share} success, {rate:.0} rows/s", human::thousands(rows))
+    }
+
+    /// Where no live line can be drawn, a plain one every few seconds.
+    fn plain_line(&self) {
+        let mut last = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.elapsed() >= Self::PLAIN_LINE_EVERY {
+            *last = Instant::now();
+            eprintln!("{}", self.message());
+        }
+    }
+}
+
+impl Observer for Progress {
+    fn row_finished(&self, kind: Option<FailureKind>) {
+        let rows = self.rows.fetch_add(1, Ordering::Relaxed) + 1;
+        if kind.is_none() {
+            self.successes.fetch_add(1, Ordering::Relaxed);
+        }
+        if !rows.is_multiple_of(16) {
+            return;
+        }
+        match &self.bar {
+            Some(bar) if !bar.is_hidden() => bar.set_message(self.message()),
+            _ => self.plain_line(),
+        }
+    }
+
+    fn shard_sealed(&self, shard: &SealedShard) {
+        if self.as_json {
+            // A closed pipe ends the reader's interest, not the download.
+            let _ = json::line("shard", &serde_json::json!({ "name": shard.name, "stats": shard.summary }));
+        }
+    }
+}

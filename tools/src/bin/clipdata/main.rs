@@ -1,0 +1,21 @@
+//! `clipdata`: builds image-text data sets.
+
+mod cli;
+mod download;
+mod serve;
+mod stats;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tools::exit;
+
+fn main() -> ExitCode {
+    exit::start_logging();
+    let result = match cli::Cli::parse().verb {
+        cli::Verb::Download(arguments) => download::run(*arguments),
+        cli::Verb::Stats(arguments) => stats::run(&arguments),
+        cli::Verb::Serve(arguments) => serve::run(&arguments),
+    };
+    exit::finish(result)
+}

@@ -1,0 +1,168 @@
+//! The flags of `cliptrain`, in open_clip's words.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  cliptrain --train-data 'shards/{00000..00041}.tar' --model ViT-B-32 --batch-size 256 --epochs 30
+  cliptrain --train-data 'shards/{00000..00041}.tar' --dataset-resampled --train-num-samples 1000000 --model ViT-B-32
+  cliptrain --model ViT-B-32 --pretrained logs/run/checkpoints/epoch_30 \\
+            --zeroshot-data imagenet/val --zeroshot-classnames names.json --zeroshot-templates templates.json
+  cliptrain demo
+
+A run writes logs/NAME/out.log, params.txt, checkpoints/epoch_K/ (open_clip_model.safetensors and
+open_clip_config.json, which Python's open_clip opens) and checkpoints/results.jsonl.
+Without --train-data it evaluates --pretrained. Exit codes: 0 done, 2 wrong usage or failure, 130 interrupted.";
+
+/// Trains CLIP on image-text shards and evaluates it zero-shot, with open_clip's flags.
+#[derive(Debug, Parser)]
+#[command(name = "cliptrain", version, after_help = EXAMPLES, max_term_width = 120)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Cli {
+    /// Something other than training and evaluation.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Training and evaluation.
+    #[command(flatten)]
+    pub train: Train,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run the whole chain on drawn pictures: list, download, statistics, training, zero-shot scores, report
+    Demo(Demo),
+}
+
+/// What a bare `cliptrain` takes.
+#[derive(Debug, Args)]
+pub struct Train {
+    /// Shards to train on: paths or URLs with {000..999} and `::` between sources
+    #[arg(long, visible_alias = "train_data", value_name = "SPEC", help_heading = "Data")]
+    pub train_data: Option<String>,
+    /// Samples of one epoch; without it sizes.json or the _stats.json files beside the shards tell
+    #[arg(long, visible_alias = "train_num_samples", value_name = "N", help_heading = "Data")]
+    pub train_num_samples: Option<u64>,
+    /// Kind of the training data
+    #[arg(long, visible_alias = "dataset_type", value_enum, default_value_t = DatasetType::Auto, help_heading = "Data")]
+    pub dataset_type: DatasetType,
+    /// Draw shards with replacement
+    #[arg(long, visible_alias = "dataset_resampled", help_heading = "Data")]
+    pub dataset_resampled: bool,
+    /// Threads that read and decode
+    #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Data")]
+    pub workers: usize,
+    /// Pairs in one batch
+    #[arg(long, visible_alias = "batch_size", value_name = "N", default_value_t = 64, help_heading = "Data")]
+    pub batch_size: usize,
+
+    /// Preset such as ViT-B-32, or a JSON file with a model_cfg
+    #[arg(long, value_name = "NAME|FILE", default_value = "ViT-B-32", help_heading = "Model")]
+    pub model: String,
+    /// Weights to start from or to evaluate: a folder with open_clip_model.safetensors, or that file
+    #[arg(long, value_name = "PATH", help_heading = "Model")]
+    pub pretrained: Option<PathBuf>,
+
+    /// Passes over the data
+    #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Optimization")]
+    pub epochs: u64,
+    /// Base learning rate [default: 5e-4]
+    #[arg(long, value_name = "RATE", help_heading = "Optimization")]
+    pub lr: Option<f64>,
+    /// [default: 0.9]
+    #[arg(long, value_name = "BETA", help_heading = "Optimization")]
+    pub beta1: Option<f64>,
+    /// [default: 0.98 for models called vit, else 0.999]
+    #[arg(long, value_name = "BETA", help_heading = "Optimization")]
+    pub beta2: Option<f64>,
+    /// [default: 1e-6 for models called vit, else 1e-8]
+    #[arg(long, value_name = "EPS", help_heading = "Optimization")]
+    pub eps: Option<f64>,
+    /// Weight decay of matrices
+    #[arg(long, value_name = "DECAY", default_value_t = 0.2, help_heading = "Optimization")]
+    pub wd: f64,
+    /// Steps of linear warm-up
+    #[arg(long, value_name = "STEPS", default_value_t = 10_000, help_heading = "Optimization")]
+    pub warmup: u64,
+    /// Learning rate after warm-up
+    #[arg(long, visible_alias = "lr_scheduler", value_enum, default_value_t = Scheduler::Cosine, help_heading = "Optimization")]
+    pub lr_scheduler: Scheduler,
+    /// Largest global L2 norm of the gradients
+    #[arg(long, visible_alias = "grad_clip_norm", value_name = "NORM", help_heading = "Optimization")]
+    pub grad_clip_norm: Option<f64>,
+    /// Seed of weights, order and crops
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Optimization")]
+    pub seed: u64,
+    /// Scale range of the random crop: key=value pairs such as scale=(0.5,1.0)
+    #[arg(long, visible_alias = "aug_cfg", value_name = "KEY=VALUE", num_args = 1.., help_heading = "Optimization")]
+    pub aug_cfg: Vec<String>,
+
+    /// Pictures to classify: a folder of class folders, or shards whose samples have a .cls
+    #[arg(long, value_name = "DIR|SPEC", help_heading = "Zero-shot evaluation")]
+    pub zeroshot_data: Option<String>,
+    /// Names of the classes: a JSON list, or one a line
+    #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
+    pub zeroshot_classnames: Option<PathBuf>,
+    /// Templates with {} for the class name: a JSON list, or one a line [default: "a photo of a {}."]
+    #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
+    pub zeroshot_templates: Option<PathBuf>,
+    /// Epochs between two evaluations; 0 for never; the last epoch is always evaluated otherwise
+    #[arg(long, visible_alias = "zeroshot_frequency", value_name = "EPOCHS", default_value_t = 2, help_heading = "Zero-shot evaluation")]
+    pub zeroshot_frequency: u64,
+
+    /// Folder of all runs
+    #[arg(long, value_name = "DIR", default_value = "logs", help_heading = "Output")]
+    pub logs: PathBuf,
+    /// Name of this run [default: date, model, lr, batch size, workers]
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
+    pub name: Option<String>,
+    /// Steps between two log lines
+    #[arg(long, visible_alias = "log_every_n_steps", value_name = "STEPS", default_value_t = 100, help_heading = "Output")]
+    pub log_every_n_steps: u64,
+    /// Epochs between two checkpoints
+    #[arg(long, visible_alias = "save_frequency", value_name = "EPOCHS", default_value_t = 1, help_heading = "Output")]
+    pub save_frequency: u64,
+    /// JSON Lines on standard output, ending in a summary
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+/// `--dataset-type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DatasetType {
+    /// By the extension of --train-data
+    Auto,
+    /// Tar shards
+    Webdataset,
+}
+
+/// `--lr-scheduler`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Scheduler {
+    /// Half a cosine to zero
+    Cosine,
+    /// The base rate throughout
+    Const,
+}
+
+/// `cliptrain demo`.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Folder for everything the demo makes
+    #[arg(long, value_name = "DIR", default_value = "clip-demo")]
+    pub output: PathBuf,
+    /// Training pictures to draw
+    #[arg(long, value_name = "N", default_value_t = 4000)]
+    pub pictures: usize,
+    /// Passes over them
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub epochs: u64,
+    /// Seed of the drawings and of the training
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// JSON Lines on standard output, ending in a summary
+    #[arg(long)]
+    pub json: bool,
+}

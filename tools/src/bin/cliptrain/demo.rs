@@ -1,0 +1,72 @@
+//! `cliptrain demo`: runs the chain, writes the report, and says what to look at and what to type next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use tools::demo::chain::{self, DemoOptions};
+use tools::demo::findings;
+use tools::exit::Outcome;
+use tools::training::event_line;
+use tools::{human, json, report, terminal};
+use trainer::Event;
+
+use crate::cli::Demo;
+
+/// Runs the demo.
+pub fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
+    let options = DemoOptions {
+        output: arguments.output.clone(),
+        pictures: arguments.pictures,
+        epochs: arguments.epochs,
+        seed: arguments.seed,
+    };
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopper = stop.clone();
+    terminal::on_interrupt(move || stopper.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    let bar = terminal::live_line();
+    let mut tell = |stage: &str| bar.suspend(|| eprintln!("{stage}"));
+    let mut listen = |event: &Event| match event {
+        Event::Step(step) if bar.is_hidden() => {
+            if (step.step + 1).is_multiple_of(200) {
+                eprintln!("{}", tools::training::step_line(step));
+            }
+        }
+        Event::Step(step) => bar.set_message(tools::training::step_line(step)),
+        other => bar.suspend(|| {
+            if let Some(line) = event_line(other, 1) {
+                eprintln!("{line}");
+            }
+        }),
+    };
+    let result = chain::run(&options, &stop, &mut tell, &mut listen);
+    bar.finish_and_clear();
+    if stop.load(Ordering::Relaxed) {
+        return Ok(Outcome::Interrupted);
+    }
+    let demo = result?;
+    let page = demo.layout.report();
+    std::fs::write(&page, report::render(&findings::report(&demo, options.epochs)))
+        .with_context(|| format!("cannot write `{}`", page.display()))?;
+    match arguments.json {
+        true => json::line("summary", &demo.summary())?,
+        false => print!("{}", farewell(&demo, options.epochs)),
+    }
+    Ok(Outcome::Done)
+}
+
+fn farewell(demo: &chain::Demo, epochs: u64) -> String {
+    let score = |name: &str, report: &trainer::evaluate::ZeroShotReport| {
+        format!("  {name:<28}top-1 {:5.1}%   top-5 {:5.1}%   ({} pictures)\n", 100.0 * report.top1, 100.0 * report.top5, report.samples)
+    };
+    let mut text = format!("zero-shot accuracy among {} classes\n", demo.seen.class_names.len());
+    text.push_str(&score("pairs seen in training", &demo.seen));
+    text.push_str(&score("pairs never seen", &demo.unseen));
+    text.push_str("\nthe same by hand\n");
+    for command in findings::commands(demo, epochs) {
+        text.push_str(&format!("  {}\n", command.line));
+    }
+    let seconds = human::duration(std::time::Duration::from_secs_f64(demo.seconds));
+    text.push_str(&format!("\n{seconds}; to look at: {}\n", demo.layout.report().display()));
+    text
+}

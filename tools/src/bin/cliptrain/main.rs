@@ -1,0 +1,20 @@
+//! `cliptrain`: trains CLIP and evaluates it.
+
+mod cli;
+mod demo;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tools::exit;
+
+fn main() -> ExitCode {
+    exit::start_logging();
+    let arguments = cli::Cli::parse();
+    let result = match arguments.verb {
+        Some(cli::Verb::Demo(demo)) => demo::run(&demo),
+        None => train::run(&arguments.train),
+    };
+    exit::finish(result)
+}

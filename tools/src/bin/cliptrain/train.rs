@@ -1,0 +1,206 @@
+//! A bare `cliptrain`: training with open_clip's flags, or the evaluation of given weights.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, bail};
+use loader::Sampling;
+use model::Device;
+use model::clip::Clip;
+use model::config::ModelConfig;
+use model::tokenizer::ClipTokenizer;
+use model::zero_shot::{Duplicates, Template, read_class_names, read_templates};
+use tools::exit::{Hint, Outcome};
+use tools::training::{TrainData, event_line, prepare};
+use tools::{json, terminal, training};
+use trainer::config::{AdamW, optimizer_defaults};
+use trainer::evaluate::{Labels, ZeroShotTask};
+use trainer::schedule::Shape;
+use trainer::{Event, TrainConfig};
+
+use crate::cli::{DatasetType, Scheduler, Train};
+
+/// Trains where there are training data, evaluates where there are only weights.
+pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
+    let tasks: Vec<ZeroShotTask> = task(arguments)?.into_iter().collect();
+    match &arguments.train_data {
+        Some(spec) => train(arguments, spec, tasks),
+        None if arguments.pretrained.is_some() && !tasks.is_empty() => evaluate(arguments, tasks),
+        None => Err(anyhow::anyhow!("nothing to do: neither --train-data nor weights to evaluate were given").context(
+            Hint("cliptrain --train-data SPEC trains; --pretrained PATH --zeroshot-data DIR evaluates; see --help".to_owned()),
+        )),
+    }
+}
+
+fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outcome> {
+    check_dataset_type(arguments.dataset_type, spec)?;
+    let clip = model(arguments)?;
+    let config = config(arguments);
+    if config.run_dir.join("out.log").exists() {
+        bail!("the run `{}` exists already; --name gives another", config.run_dir.display());
+    }
+    let data = TrainData {
+        spec: spec.to_owned(),
+        num_samples: arguments.train_num_samples,
+        sampling: if arguments.dataset_resampled { Sampling::Resampled } else { Sampling::Once },
+        batch_size: arguments.batch_size,
+        workers: arguments.workers,
+        seed: arguments.seed,
+        crop_scale: crop_scale(&arguments.aug_cfg)?,
+    };
+    write_params(&config, &data, arguments)?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let stopper = stop.clone();
+    terminal::on_interrupt(move || stopper.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    let mut listener = |event: &Event| tell(event, arguments.log_every_n_steps, arguments.json);
+    let trained = training::run(&config, clip, &data, tasks, &stop, &mut listener)?;
+    if arguments.json {
+        json::line("summary", &serde_json::json!({ "train": trained.report, "zero_shot": trained.zero_shot }))?;
+    }
+    Ok(if trained.report.interrupted { Outcome::Interrupted } else { Outcome::Done })
+}
+
+fn evaluate(arguments: &Train, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outcome> {
+    let clip = model(arguments)?;
+    let mut reports = Vec::new();
+    for (task, prepared) in prepare(tasks)? {
+        let report = task.run(&clip, ClipTokenizer::shared()?, &prepared)?;
+        if !arguments.json {
+            println!("{}-top1: {:.4}\t{0}-top5: {:.4}\t({} pictures)", report.name, report.top1, report.top5, report.samples);
+        }
+        reports.push(report);
+    }
+    if arguments.json {
+        json::line("summary", &serde_json::json!({ "zero_shot": reports }))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn tell(event: &Event, log_every_n_steps: u64, as_json: bool) {
+    let Some(line) = event_line(event, log_every_n_steps) else { return };
+    if !as_json {
+        eprintln!("{line}");
+        return;
+    }
+    // A closed pipe ends the reader's interest, not the training.
+    let _ = match event {
+        Event::Step(step) => json::line("step", step),
+        Event::Saved { epoch, path } => json::line("checkpoint", &serde_json::json!({ "epoch": epoch, "path": path })),
+        Event::Evaluated(metrics) => json::line("evaluation", metrics.entries()),
+    };
+}
+
+fn check_dataset_type(kind: DatasetType, spec: &str) -> anyhow::Result<()> {
+    let is_tar = |part: &str| [".tar", ".tgz", ".tar.gz"].iter().any(|ending| part.ends_with(ending));
+    if kind == DatasetType::Auto && !is_tar(spec) {
+        return Err(anyhow::anyhow!("--train-data `{spec}`: the kind of data cannot be told from its ending")
+            .context(Hint("--dataset-type webdataset says that these are tar shards".to_owned())));
+    }
+    Ok(())
+}
+
+/// The model that the flags name, with given or fresh weights.
+fn model(arguments: &Train) -> anyhow::Result<Clip> {
+    let device = Device::Cpu;
+    match &arguments.pretrained {
+        Some(path) if path.is_dir() => {
+            Clip::load(path, &device).with_context(|| format!("--pretrained `{}`", path.display()))
+        }
+        Some(path) => Clip::load_weights(model_config(&arguments.model)?, path, &device)
+            .with_context(|| format!("--pretrained `{}`", path.display())),
+        None => {
+            let config = model_config(&arguments.model)?;
+            let mut clip = Clip::new(&config.model_cfg, arguments.seed, &device)?;
+            clip.set_preprocess(config.preprocess_cfg);
+            Ok(clip)
+        }
+    }
+}
+
+fn model_config(name: &str) -> anyhow::Result<ModelConfig> {
+    let path = Path::new(name);
+    if path.extension().is_some_and(|extension| extension == "json") {
+        let text = std::fs::read_to_string(path).with_context(|| format!("--model: cannot read `{name}`"))?;
+        return ModelConfig::from_json(&text).with_context(|| format!("--model `{name}`"));
+    }
+    let model_cfg = model::presets::config(name).with_context(|| format!("--model `{name}`"))?;
+    Ok(ModelConfig { model_cfg, preprocess_cfg: Default::default() })
+}
+
+fn config(arguments: &Train) -> TrainConfig {
+    let (lr, defaults) = optimizer_defaults(&arguments.model);
+    TrainConfig {
+        run_dir: arguments.logs.join(arguments.name.clone().unwrap_or_else(|| run_name(arguments, lr))),
+        epochs: arguments.epochs,
+        lr: arguments.lr.unwrap_or(lr),
+        adamw: AdamW {
+            beta1: arguments.beta1.unwrap_or(defaults.beta1),
+            beta2: arguments.beta2.unwrap_or(defaults.beta2),
+            eps: arguments.eps.unwrap_or(defaults.eps),
+            wd: arguments.wd,
+        },
+        warmup: arguments.warmup,
+        schedule: match arguments.lr_scheduler {
+            Scheduler::Cosine => Shape::Cosine,
+            Scheduler::Const => Shape::Const,
+        },
+        grad_clip_norm: arguments.grad_clip_norm,
+        log_every_n_steps: arguments.log_every_n_steps,
+        save_frequency: arguments.save_frequency,
+        zeroshot_frequency: arguments.zeroshot_frequency,
+    }
+}
+
+/// open_clip's name of a run that was given none.
+fn run_name(arguments: &Train, lr: f64) -> String {
+    let model = arguments.model.replace('/', "-");
+    let (lr, batch, workers) = (arguments.lr.unwrap_or(lr), arguments.batch_size, arguments.workers);
+    format!("{}-model_{model}-lr_{lr}-b_{batch}-j_{workers}-p_fp32", human_time())
+}
+
+/// The present moment in UTC as `2026_11_24-02_11_55`.
+fn human_time() -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = tools::human::civil_date(days);
+    format!("{year:04}_{month:02}_{day:02}-{:02}_{:02}_{:02}", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+/// `params.txt`: what the run was told, a line each, sorted.
+fn write_params(config: &TrainConfig, data: &TrainData, arguments: &Train) -> anyhow::Result<()> {
+    let text = format!("{config:#?}\n{data:#?}\n{arguments:#?}\n");
+    std::fs::create_dir_all(&config.run_dir).with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
+    let path = config.run_dir.join("params.txt");
+    std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// `scale=(0.5,1.0)` out of `--aug-cfg`.
+fn crop_scale(pairs: &[String]) -> anyhow::Result<(f64, f64)> {
+    let mut scale = (0.9, 1.0);
+    for pair in pairs {
+        let parsed = pair.split_once('=').filter(|(key, _)| *key == "scale").and_then(|(_, value)| {
+            let (low, high) = value.trim_matches(['(', ')', '[', ']']).split_once(',')?;
+            Some((low.trim().parse::<f64>().ok()?, high.trim().parse::<f64>().ok()?))
+        });
+        scale = parsed
+            .with_context(|| format!("--aug-cfg `{pair}`: expected scale=(LOW,HIGH), such as scale=(0.9,1.0)"))?;
+    }
+    Ok(scale)
+}
+
+fn task(arguments: &Train) -> anyhow::Result<Option<ZeroShotTask>> {
+    let Some(data) = &arguments.zeroshot_data else { return Ok(None) };
+    let labels = match Path::new(data) {
+        path if path.is_dir() => Labels::Folder(path.to_path_buf()),
+        _ => Labels::Shards(shards::spec::ShardSpec::parse(data).context("--zeroshot-data")?),
+    };
+    let class_names = arguments.zeroshot_classnames.as_deref();
+    let class_names = class_names.map(|path| read_class_names(path, Duplicates::Refuse)).transpose()?;
+    let templates = match &arguments.zeroshot_templates {
+        Some(path) => read_templates(path, Duplicates::Refuse)?,
+        None => vec![Template::parse("a photo of a {}.")?],
+    };
+    let (batch_size, workers) = (arguments.batch_size, arguments.workers);
+    Ok(Some(ZeroShotTask { name: "zeroshot".to_owned(), labels, class_names, templates, batch_size, workers }))
+}

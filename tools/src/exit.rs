@@ -1,0 +1,82 @@
+//! How the binaries end: exit codes, and errors as people read them.
+
+use std::process::ExitCode;
+
+/// What a command came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All done.
+    Done,
+    /// The command ran, and the data it saw are bad.
+    BadData,
+    /// Stopped by the user, cleanly.
+    Interrupted,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Done => ExitCode::SUCCESS,
+            Outcome::BadData => ExitCode::from(1),
+            Outcome::Interrupted => ExitCode::from(130),
+        }
+    }
+}
+
+/// An error with advice on what to do about it.
+#[derive(Debug)]
+pub struct Hint(pub String);
+
+impl std::fmt::Display for Hint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Sends the libraries' warnings to standard error; `RUST_LOG` says more or less.
+pub fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time().init();
+}
+
+/// Turns a command's result into an exit code, printing `error:`, `caused by:` and `hint:` once
+/// on standard error. Failure and wrong usage are 2.
+pub fn finish(result: anyhow::Result<Outcome>) -> ExitCode {
+    match result {
+        Ok(outcome) => outcome.into(),
+        Err(error) => {
+            eprint!("{}", describe(&error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn describe(error: &anyhow::Error) -> String {
+    let hint = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.chain().map(ToString::to_string) {
+        let repeats = causes.last().is_some_and(|last| last.contains(&cause));
+        if Some(&cause) != hint.as_ref() && !repeats {
+            causes.push(cause);
+        }
+    }
+    let mut lines = causes.into_iter();
+    let mut text = format!("error: {}\n", lines.next().unwrap_or_default());
+    text.extend(lines.map(|cause| format!("caused by: {cause}\n")));
+    text.extend(hint.map(|hint| format!("hint: {hint}\n")));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn an_error_is_told_once_with_its_cause_and_hint() {
+        let result: anyhow::Result<()> = Err(anyhow::anyhow!("no such column")).context("cannot read `a.tsv`");
+        let error = result.context(Hint("try --url-col".to_owned())).unwrap_err();
+        assert_eq!(describe(&error), "error: cannot read `a.tsv`\ncaused by: no such column\nhint: try --url-col\n");
+    }
+}

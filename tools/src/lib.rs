@@ -1,0 +1,11 @@
+//! What the binaries `clipdata` and `cliptrain` share: how they speak to a terminal, how they end, and
+//! the pieces that the demo is made of.
+
+pub mod demo;
+pub mod exit;
+pub mod human;
+pub mod json;
+pub mod report;
+pub mod server;
+pub mod terminal;
+pub mod training;
