@@ -1,6 +1,6 @@
 //! Whole epochs over real shards: what comes out, in which order, and what is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ fn write_shard(path: &Path, samples: impl IntoIterator<Item = (String, Vec<Field
 
 fn pair(shard: usize, index: u64) -> (String, Vec<Field>) {
     let key = format!("{shard}-{index}");
-    let fields = vec![field("jpg", jpeg(shard as u8 * 30 + index as u8)), field("txt", format!("caption {key}"))];
+    let fields = vec![field("jpg", jpeg((shard as u64 * 30 + index) as u8)), field("txt", format!("caption {key}"))];
     (key, fields)
 }
 
@@ -161,14 +161,15 @@ fn what_cannot_be_used_is_counted_and_named() {
     let whole = std::fs::read(folder.path().join("0.tar")).unwrap();
     std::fs::write(folder.path().join("2.tar"), &whole[..whole.len() - 1600]).unwrap();
     let mut config = config(folder.path(), "{0..3}");
-    config.num_samples = Some(4);
+    // More than a pass has, so that a whole pass is read; reading ahead may count a second one.
+    (config.num_samples, config.workers) = (Some(12), 2);
     let (batches, loader) = batches(&config, 0);
-    assert_eq!(keys(&batches).len(), 4);
+    assert_eq!(keys(&batches).into_iter().collect::<BTreeSet<_>>().len(), 3, "shard 2 has the keys of shard 0");
     let stats = loader.stats();
-    assert_eq!((stats.missing_image, stats.missing_caption), (1, 2), "{stats:?}");
-    let kinds: Vec<_> = stats.undecodable.into_iter().collect();
-    assert_eq!(kinds, [("truncated".to_string(), 1), ("unknown_format".to_string(), 1)]);
-    assert_eq!((stats.shards_incomplete.values().sum::<u64>(), stats.shards_failed), (1, 1));
+    assert!(stats.missing_image >= 1 && stats.missing_caption >= 2 && stats.repeated >= 7, "{stats:?}");
+    assert!(stats.undecodable["truncated"] >= 1 && stats.undecodable["unknown_format"] >= 1, "{stats:?}");
+    assert!(stats.shards_incomplete.values().sum::<u64>() >= 1 && stats.shards_failed >= 1, "{stats:?}");
+    assert!(stats.extensions_left_out["json"] >= 1, "{stats:?}");
     config.on_shard_error = OnShardError::Fail;
     let error = Loader::new(config).unwrap().epoch(0).find_map(Result::err).unwrap();
     assert!(matches!(error, Error::Shard(_) | Error::ShardIncomplete { .. }), "{error}");
@@ -185,16 +186,21 @@ fn nothing_to_train_on_is_an_error_and_no_endless_loop() {
     for (name, fields) in useless {
         write_shard(&folder.path().join(format!("{name}.tar")), [(name.to_string(), fields)]);
     }
-    let cases = [("0", "jpeg2000 (1)"), ("1", "1 not decodable"), ("2", "caption (1)"), ("9", "1 shards not readable")];
+    let cases = [
+        ("0", "extensions seen: jpeg2000 ("),
+        ("1", "0 without a caption (txt), "),
+        ("2", "extensions seen: caption ("),
+        ("9", "0 samples read"),
+    ];
     for (shard, expected) in cases {
         for sampling in [Sampling::Once, Sampling::Resampled] {
             let mut config = config(folder.path(), shard);
             (config.num_samples, config.sampling) = (Some(4), sampling);
             let mut epoch = Loader::new(config).unwrap().epoch(0);
             let message = epoch.next().unwrap().unwrap_err().to_string();
-            let counted = expected.trim_start_matches("1 ").trim_end_matches(" (1)");
-            assert!(message.contains(counted), "expected `{counted}` in `{message}`");
-            assert!(sampling == Sampling::Resampled || message.contains(expected), "{message}");
+            assert!(message.contains(expected), "expected `{expected}` in `{message}`");
+            assert_eq!(message.contains(" 0 not decodable"), shard != "1", "{message}");
+            assert_eq!(message.contains(" 0 shards not readable"), shard != "9", "{message}");
             assert!(epoch.next().is_none());
         }
     }

@@ -46,6 +46,16 @@ pub enum Error {
         /// Some of the samples in the batch.
         keys: String,
     },
+    /// A buffer of a batch has not the length that its shape asks for.
+    #[error("batch: expected {expected} {what}, got {got}")]
+    Batch {
+        /// What is in the buffer.
+        what: &'static str,
+        /// The length by the shape.
+        expected: usize,
+        /// The length it has.
+        got: usize,
+    },
     /// Tensor arithmetic failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

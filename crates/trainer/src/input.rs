@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use model::config::PreprocessConfig;
 use rayon::prelude::*;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// `u8` pixels `[B, H, W, 3]` as normalised f32 `[B, 3, H, W]`: `(x / 255 − mean) / std` per channel, in
 /// that order of operations, so that the values are torch's bit for bit.
@@ -15,6 +15,10 @@ use crate::error::Result;
 /// When the buffer does not hold `batch · side · side · 3` bytes, or the device fails.
 pub fn pixel_values(pixels: &[u8], batch: usize, side: usize, preprocess: &PreprocessConfig, device: &Device) -> Result<Tensor> {
     let shape = (batch, side, side, 3);
+    let (expected, got) = (batch * side * side * 3, pixels.len());
+    if expected != got {
+        return Err(Error::Batch { what: "bytes of pixels", expected, got });
+    }
     if !device.is_cpu() {
         return Ok(normalise_on_device(&Tensor::from_slice(pixels, shape, device)?, preprocess)?);
     }
@@ -75,7 +79,9 @@ mod tests {
             normalise_on_device(&Tensor::from_slice(&pixels, (2, 2, 2, 3), &device).unwrap(), &preprocess).unwrap();
         assert_eq!(fast.dims(), [2, 3, 2, 2]);
         let values = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        assert_eq!(values(fast), values(composed.contiguous().unwrap()));
+        // The device multiplies by 1/255 where the table divides by 255.
+        let pairs = values(fast).into_iter().zip(values(composed.contiguous().unwrap()));
+        pairs.for_each(|(fast, composed)| assert!((fast - composed).abs() < 1e-6, "{fast} {composed}"));
     }
 
     #[test]

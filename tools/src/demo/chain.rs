@@ -283,7 +283,7 @@ fn metadata(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 fn train_config(layout: &Layout, options: &DemoOptions) -> (TrainConfig, TrainData) {
-    let (_, defaults) = optimizer_defaults("vit");
+    let (_, defaults) = optimizer_defaults(MODEL);
     let config = TrainConfig {
         run_dir: layout.logs().join("demo"),
         epochs: options.epochs,

@@ -1,3 +1,5 @@
+//! Whole downloads from a server on the loopback address.
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

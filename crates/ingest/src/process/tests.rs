@@ -1,3 +1,5 @@
+//! Bodies to stored pictures, one rule at a time.
+
 use url::Url;
 
 use super::*;
@@ -113,7 +115,8 @@ fn an_unchanged_body_can_be_kept() {
         options.resize_mode = ResizeMode::No;
     };
     assert_eq!(with(keep, &fetched).unwrap().image, fetched.body);
-    assert_ne!(with(keep, &png(two_colors(64, 32))).unwrap().image, fetched.body);
+    let other = png(two_colors(64, 32));
+    assert_ne!(with(keep, &other).unwrap().image, other.body);
     let unseen = with(|options| options.reencode = Reencode::Never, &body(b"anything".to_vec())).unwrap();
     assert_eq!((unseen.image.as_ref(), unseen.size), (b"anything".as_ref(), None));
 }

@@ -1,3 +1,5 @@
+//! Lists of every kind, well-formed and not.
+
 use std::sync::Arc;
 
 use arrow::array::{Float32Array, Int32Array, RecordBatch, StringArray};

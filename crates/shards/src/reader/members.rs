@@ -28,6 +28,8 @@ pub(super) enum Event {
 pub(super) enum Stop {
     /// The bytes end; `name` is that of the member they end in.
     Cut { offset: u64, reason: IncompleteReason, name: Option<String> },
+    /// All samples are there, but what should end the tar, from `offset` on, is not as it should be.
+    AfterSamples { offset: u64, reason: IncompleteReason },
     /// The bytes are no tar.
     Malformed { offset: u64, reason: String },
 }
@@ -104,18 +106,19 @@ impl<R: Read> Members<R> {
 
     /// Checks what follows the first zero block, which stands at `offset`.
     fn finish(&mut self, offset: u64) -> Result<Event, Stop> {
+        let source = |e: io::Error| IncompleteReason::Source(e.to_string());
         let mut block = [0; BLOCK];
         match self.blocks.read_block(&mut block) {
             Ok(BLOCK) if block == [0; BLOCK] => {}
             Ok(BLOCK) => return Err(Stop::Malformed { offset, reason: "one lone block of zeros".into() }),
-            Ok(_) => return Err(cut(offset, IncompleteReason::NoEndMarker)),
-            Err(e) => return Err(failed(offset, None, &e)),
+            Ok(_) => return Err(Stop::AfterSamples { offset, reason: IncompleteReason::NoEndMarker }),
+            Err(e) => return Err(Stop::AfterSamples { offset, reason: source(e) }),
         }
-        let behind = self.blocks.offset();
+        let offset = self.blocks.offset();
         match self.blocks.only_zeros_remain() {
             Ok(true) => Ok(Event::End),
-            Ok(false) => Err(cut(behind, IncompleteReason::BytesAfterEnd)),
-            Err(e) => Err(failed(behind, None, &e)),
+            Ok(false) => Err(Stop::AfterSamples { offset, reason: IncompleteReason::BytesAfterEnd }),
+            Err(e) => Err(Stop::AfterSamples { offset, reason: source(e) }),
         }
     }
 

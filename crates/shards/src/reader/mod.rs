@@ -180,6 +180,11 @@ impl<R: Read> ShardReader<R> {
 
     fn stop(&mut self, stop: Stop) -> Option<Result<Sample>> {
         let (offset, reason, name) = match stop {
+            Stop::AfterSamples { offset, reason } => {
+                let last = self.pending.take().map(|sample| self.deliver(sample));
+                self.end = Some(ShardEnd::Incomplete { samples: self.samples, reason, offset, key: None });
+                return last.map(Ok);
+            }
             Stop::Cut { offset, reason, name } => (offset, reason, name),
             Stop::Malformed { offset, reason } => {
                 self.trouble = Some(Error::Malformed { shard: self.shard.to_string(), offset, reason });

@@ -69,19 +69,19 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Optimization")]
     pub epochs: u64,
     /// Base learning rate [default: 5e-4]
-    #[arg(long, value_name = "RATE", help_heading = "Optimization")]
+    #[arg(long, value_name = "RATE", allow_negative_numbers = true, help_heading = "Optimization")]
     pub lr: Option<f64>,
     /// [default: 0.9]
-    #[arg(long, value_name = "BETA", help_heading = "Optimization")]
+    #[arg(long, value_name = "BETA", allow_negative_numbers = true, help_heading = "Optimization")]
     pub beta1: Option<f64>,
     /// [default: 0.98 for models called vit, else 0.999]
-    #[arg(long, value_name = "BETA", help_heading = "Optimization")]
+    #[arg(long, value_name = "BETA", allow_negative_numbers = true, help_heading = "Optimization")]
     pub beta2: Option<f64>,
     /// [default: 1e-6 for models called vit, else 1e-8]
-    #[arg(long, value_name = "EPS", help_heading = "Optimization")]
+    #[arg(long, value_name = "EPS", allow_negative_numbers = true, help_heading = "Optimization")]
     pub eps: Option<f64>,
     /// Weight decay of matrices
-    #[arg(long, value_name = "DECAY", default_value_t = 0.2, help_heading = "Optimization")]
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, default_value_t = 0.2, help_heading = "Optimization")]
     pub wd: f64,
     /// Steps of linear warm-up
     #[arg(long, value_name = "STEPS", default_value_t = 10_000, help_heading = "Optimization")]
@@ -90,7 +90,7 @@ pub struct Train {
     #[arg(long, visible_alias = "lr_scheduler", value_enum, default_value_t = Scheduler::Cosine, help_heading = "Optimization")]
     pub lr_scheduler: Scheduler,
     /// Largest global L2 norm of the gradients
-    #[arg(long, visible_alias = "grad_clip_norm", value_name = "NORM", help_heading = "Optimization")]
+    #[arg(long, visible_alias = "grad_clip_norm", value_name = "NORM", allow_negative_numbers = true, help_heading = "Optimization")]
     pub grad_clip_norm: Option<f64>,
     /// Seed of weights, order and crops
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Optimization")]
