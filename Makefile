@@ -31,8 +31,8 @@ lint: deps ## formatting and clippy; any warning fails
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
-bench: deps ## how fast the parts are
-	cargo bench --workspace
+bench: deps ## how fast the parts are; PEERS=1 measures the Python peers in the same run
+	tests/bench/run.sh
 
 soak: deps ## the long test of memory, restarts and speed; SOAK=--quick for the short one
 	tests/soak/run.sh $(SOAK)

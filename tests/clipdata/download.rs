@@ -75,10 +75,13 @@ fn every_row_ends_in_a_counted_state() {
 #[test]
 fn shards_hold_keys_captions_and_metadata_as_img2dataset_writes_them() {
     let (server, folder) = (server(6), TempDir::new().unwrap());
-    let rows: String = (0..6).map(|i| format!("{}\tcaption {i}, “quoted”\n", server.url(&format!("/{i}.jpg")))).collect();
+    let rows: String =
+        (0..6).map(|i| format!("{}\tcaption {i}, “quoted”\n", server.url(&format!("/{i}.jpg")))).collect();
     let output = folder.path().join("shards");
     let table = list(&folder, "list.tsv", &format!("url\tcaption\n{rows}"));
-    let _ = download(&table, &output, &["--caption-col", "caption", "--image-size", "64", "--resize-mode", "keep_ratio"]).success();
+    let _ =
+        download(&table, &output, &["--caption-col", "caption", "--image-size", "64", "--resize-mode", "keep_ratio"])
+            .success();
     let first = members(&output.join("00000.tar"));
     assert_eq!(first.len(), 12, "four samples of three members");
     assert_eq!(first["000002.txt"], "caption 2, “quoted”".as_bytes());

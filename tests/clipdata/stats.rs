@@ -34,8 +34,8 @@ fn a_small_table_is_described_exactly() {
 
 #[test]
 fn real_laion_rows_give_the_known_answers() {
-    let table = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../shared/data/img2dataset/test_files/test_10000.parquet");
+    let table =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/img2dataset/test_files/test_10000.parquet");
     if !table.is_file() {
         eprintln!("skipped: the LAION rows of shared/data are not here");
         return;

@@ -119,7 +119,14 @@ fn what_cannot_be_done_is_refused_before_any_work() {
         (cliptrain().args(["--train-data", "pipe:cat x -", "--model", "ViT-B-32"]), "--dataset-type"),
         (train(&folder, "missing/{0..3}.tar", "missing"), "missing/"),
         (train(&folder, &spec, "lr").args(["--lr", "-1"]), "--lr"),
-        (train(&folder, &spec, "names").arg("--zeroshot-data").arg(&classes).arg("--zeroshot-classnames").arg(&names), "zebra"),
+        (
+            train(&folder, &spec, "names")
+                .arg("--zeroshot-data")
+                .arg(&classes)
+                .arg("--zeroshot-classnames")
+                .arg(&names),
+            "zebra",
+        ),
         (cliptrain().arg("--pretrained").arg(&nowhere).arg("--zeroshot-data").arg(&classes), "nowhere"),
     ];
     for (command, word) in cases {

@@ -40,7 +40,8 @@ fn top1(line: &str) -> f64 {
 fn printed_commands_repeat_the_demo() {
     let folder = TempDir::new().unwrap();
     let demo = Command::new(CLIPTRAIN).current_dir(folder.path()).args(["demo", "--pictures", "1000", "--epochs", "4"]);
-    let output = demo.args(["--output"]).arg(folder.path().join("demo")).timeout(Duration::from_secs(300)).run().success();
+    let output =
+        demo.args(["--output"]).arg(folder.path().join("demo")).timeout(Duration::from_secs(300)).run().success();
     let lines: Vec<&str> = output
         .stdout
         .lines()
@@ -53,7 +54,8 @@ fn printed_commands_repeat_the_demo() {
     assert_eq!(summary["successes"], 1000, "{summary}");
     // A shell would expand the star.
     let tables = (0..2).map(|shard| folder.path().join(format!("demo/shards-again/{shard:05}.parquet")));
-    let stats = typed(stats.split_whitespace().take(2).collect::<Vec<_>>().join(" ").as_str()).args(tables).arg("--json");
+    let stats =
+        typed(stats.split_whitespace().take(2).collect::<Vec<_>>().join(" ").as_str()).args(tables).arg("--json");
     assert_eq!(stats.run().success().json_data("summary")[0]["rows"], 1000);
     let _ = typed(train).run().success();
     let scores = [top1(seen), top1(unseen)].map(|share| format!("top-1 {:5.1}%", 100.0 * share));

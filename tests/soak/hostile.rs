@@ -45,7 +45,16 @@ pub fn run(extent: Extent) -> String {
         .arg(&list)
         .arg("--output-folder")
         .arg(folder.path().join("shards"))
-        .args(["--allow-private-addresses", "--timeout", "1", "--max-body-bytes", "2000000", "--image-size", "64", "--json"])
+        .args([
+            "--allow-private-addresses",
+            "--timeout",
+            "1",
+            "--max-body-bytes",
+            "2000000",
+            "--image-size",
+            "64",
+            "--json",
+        ])
         .timeout(Duration::from_secs(900))
         .run()
         .success();

@@ -49,12 +49,14 @@ pub fn run(extent: Extent) -> String {
 }
 
 fn download(list: &Path, output: &Path) -> Command {
-    Command::new(env!("CARGO_BIN_EXE_clipdata"))
-        .arg("download")
-        .arg(list)
-        .arg("--output-folder")
-        .arg(output)
-        .args(["--allow-private-addresses", "--number-sample-per-shard", "50", "--image-size", "64", "--json"])
+    Command::new(env!("CARGO_BIN_EXE_clipdata")).arg("download").arg(list).arg("--output-folder").arg(output).args([
+        "--allow-private-addresses",
+        "--number-sample-per-shard",
+        "50",
+        "--image-size",
+        "64",
+        "--json",
+    ])
 }
 
 /// xorshift64*: which moments are picked depends on nothing but the seed.
@@ -90,12 +92,19 @@ fn check_visible(output: &Path) {
 /// Every member of every shard by name.
 fn contents(output: &Path) -> BTreeMap<String, Vec<u8>> {
     let shards = fs::read_dir(output).expect("the folder is there").map(|entry| entry.expect("an entry").path());
-    shards.filter(|path| path.extension().is_some_and(|extension| extension == "tar")).flat_map(|path| members(&path)).collect()
+    shards
+        .filter(|path| path.extension().is_some_and(|extension| extension == "tar"))
+        .flat_map(|path| members(&path))
+        .collect()
 }
 
 fn members(tar: &Path) -> BTreeMap<String, Vec<u8>> {
     let bytes = fs::read(tar).expect("it can be read");
-    assert!(bytes.len() >= 1024 && bytes[bytes.len() - 1024..].iter().all(|byte| *byte == 0), "{} has no end", tar.display());
+    assert!(
+        bytes.len() >= 1024 && bytes[bytes.len() - 1024..].iter().all(|byte| *byte == 0),
+        "{} has no end",
+        tar.display()
+    );
     let mut archive = tar::Archive::new(&*bytes);
     let entries = archive.entries().expect("a tar").map(|entry| {
         let mut entry = entry.unwrap_or_else(|error| panic!("{}: {error}", tar.display()));

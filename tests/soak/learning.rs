@@ -10,7 +10,9 @@ use crate::Extent;
 /// The demo at its full size, or at a size that must merely beat chance by far.
 pub fn run(extent: Extent) -> String {
     let folder = TempDir::new().expect("a temporary folder");
-    let demo = Command::new(env!("CARGO_BIN_EXE_cliptrain")).args(["demo", "--json", "--output"]).arg(folder.path().join("demo"));
+    let demo = Command::new(env!("CARGO_BIN_EXE_cliptrain"))
+        .args(["demo", "--json", "--output"])
+        .arg(folder.path().join("demo"));
     let (demo, seen_bar, unseen_bar) = match extent {
         Extent::Full => (demo, 0.90, 0.50),
         Extent::Quick => (demo.args(["--pictures", "2000", "--epochs", "8"]), 0.10, 0.0),

@@ -36,7 +36,12 @@ impl std::fmt::Display for Hint {
 /// Sends the libraries' warnings to standard error; `RUST_LOG` says more or less.
 pub fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
 }
 
 /// Turns a command's result into an exit code, printing `error:`, `caused by:` and `hint:` once

@@ -15,6 +15,11 @@ pub fn thousands(number: u64) -> String {
     text
 }
 
+/// `1 file`, `1,234 files`; for nouns that only take an s.
+pub fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
 /// `90061 s` as `1d 1h`, `75 s` as `1m 15s`, `3.24 s` as `3.2s`: the two largest units.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -65,6 +70,7 @@ mod tests {
         assert_eq!(thousands(0), "0");
         assert_eq!(thousands(999), "999");
         assert_eq!(thousands(1_234_567), "1,234,567");
+        assert_eq!((counted(1, "file"), counted(1200, "file")), ("1 file".to_owned(), "1,200 files".to_owned()));
         assert_eq!(duration(Duration::from_millis(3240)), "3.2s");
         assert_eq!(duration(Duration::from_secs(75)), "1m 15s");
         assert_eq!(duration(Duration::from_secs(90_061)), "1d 1h");

@@ -78,7 +78,8 @@ pub fn run(
     let loader = open(data, &clip)?;
     let tasks = prepare(tasks)?;
     let trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
-    std::fs::create_dir_all(&config.run_dir).with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
+    std::fs::create_dir_all(&config.run_dir)
+        .with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
     let mut log = Log::create(&config.run_dir.join("out.log"), config.log_every_n_steps)?;
     let mut tell = |event: Event| {
         log.hear(&event);

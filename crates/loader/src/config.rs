@@ -70,13 +70,7 @@ pub struct LoaderConfig {
 
 impl LoaderConfig {
     /// open_clip's settings for training on one replica with one worker.
-    pub fn new(
-        spec: ShardSpec,
-        batch_size: usize,
-        image_size: u32,
-        tokenize: Tokenize,
-        context_length: usize,
-    ) -> Self {
+    pub fn new(spec: ShardSpec, batch_size: usize, image_size: u32, tokenize: Tokenize, context_length: usize) -> Self {
         Self {
             spec,
             batch_size,

@@ -58,7 +58,12 @@ impl Loader {
         let window = config.batch_size + 2 * workers;
         let work = move |candidate: Result<_>| decode(&config, candidate?);
         let decoded = ordered(candidates(&self.context, epoch), workers, window, work);
-        Epoch { context: self.context.clone(), decoded: Some(decoded), batches_left: self.size.num_batches, examples: 0 }
+        Epoch {
+            context: self.context.clone(),
+            decoded: Some(decoded),
+            batches_left: self.size.num_batches,
+            examples: 0,
+        }
     }
 
     /// Counts since the loader was made.

@@ -66,9 +66,8 @@ impl ClassFolder {
 
 /// What is in `folder`, sorted by name.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let listed = std::fs::read_dir(folder).and_then(|entries| {
-        entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>()
-    });
+    let listed = std::fs::read_dir(folder)
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect::<std::io::Result<Vec<_>>>());
     let mut paths = listed.map_err(Error::io("list", folder))?;
     paths.sort();
     Ok(paths)

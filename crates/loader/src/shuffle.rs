@@ -71,7 +71,9 @@ mod tests {
         let mut sorted = order.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, (0..1000).collect::<Vec<_>>());
-        assert!(order.iter().zip(0i64..).filter(|(number, place)| (i64::from(**number) - place).abs() > 20).count() > 300);
+        assert!(
+            order.iter().zip(0i64..).filter(|(number, place)| (i64::from(**number) - place).abs() > 20).count() > 300
+        );
     }
 
     #[test]

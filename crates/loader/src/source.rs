@@ -226,7 +226,11 @@ impl Pass {
         };
         *count += 1;
         if is_worth_a_line(*count) {
-            tracing::warn!("shard `{}`: sample `{}` has no {what} and is left out ({count} so far)", sample.shard, sample.key);
+            tracing::warn!(
+                "shard `{}`: sample `{}` has no {what} and is left out ({count} so far)",
+                sample.shard,
+                sample.key
+            );
         }
         stats.leave_out(sample.fields.iter().map(|field| field.extension.as_str()));
         None

@@ -99,11 +99,11 @@ mod tests {
     fn read(order: &[usize], sizes: &[u64], known: bool, world_size: usize) -> (Vec<Vec<u32>>, Vec<u64>) {
         let mut times: Vec<_> = sizes.iter().map(|size| vec![0; *size as usize]).collect();
         let mut counts = vec![0; world_size];
-        for rank in 0..world_size {
+        for (rank, count) in counts.iter_mut().enumerate() {
             for portion in split(order, known.then_some(sizes), Replica { rank, world_size }) {
                 for index in (0..sizes[portion.shard]).filter(|index| portion.share.contains(*index)) {
                     times[portion.shard][index as usize] += 1;
-                    counts[rank] += 1;
+                    *count += 1;
                 }
             }
         }

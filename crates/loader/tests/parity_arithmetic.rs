@@ -11,8 +11,7 @@ fn parity_arithmetic() {
         for case in table["epochs"].as_array().unwrap() {
             let number = |name: &str| case[name].as_u64().unwrap();
             let size = epoch_size(number("num_samples"), number("batch_size"), number("world_size"), number("workers"));
-            let expected =
-                EpochSize { num_batches: number("num_batches"), num_samples: number("samples_per_epoch") };
+            let expected = EpochSize { num_batches: number("num_batches"), num_samples: number("samples_per_epoch") };
             assert_eq!(size, expected, "{case}");
             read += 1;
         }

@@ -246,7 +246,9 @@ impl ClipConfig {
         for (key, ratio, width) in
             [("vision_cfg", vision.mlp_ratio, vision.width), ("text_cfg", text.mlp_ratio, text.width)]
         {
-            require(mlp_width(width, ratio) > 0 && ratio < 1e3, || format!("{key}.mlp_ratio: {ratio} is out of range"))?;
+            require(mlp_width(width, ratio) > 0 && ratio < 1e3, || {
+                format!("{key}.mlp_ratio: {ratio} is out of range")
+            })?;
         }
         Ok(())
     }
@@ -303,12 +305,16 @@ mod tests {
     #[test]
     fn architectures_that_are_not_built_are_named() {
         assert!(message(&TINY.replace("\"heads\": 2", "\"hf_model_name\": \"x\"")).contains("text_cfg.hf_model_name"));
-        assert!(message(&TINY.replace("\"layers\": 1, \"width\": 64", "\"layers\": [1]")).contains("vision_cfg.layers"));
+        assert!(
+            message(&TINY.replace("\"layers\": 1, \"width\": 64", "\"layers\": [1]")).contains("vision_cfg.layers")
+        );
     }
 
     #[test]
     fn impossible_sizes_are_refused() {
-        assert!(message(&TINY.replace("\"heads\": 2", "\"heads\": 3")).contains("16 is not a multiple of text_cfg.heads 3"));
+        assert!(
+            message(&TINY.replace("\"heads\": 2", "\"heads\": 3")).contains("16 is not a multiple of text_cfg.heads 3")
+        );
         assert!(message(&TINY.replace("\"patch_size\": 32", "\"patch_size\": 0")).contains("vision_cfg.patch_size"));
     }
 }

@@ -49,7 +49,9 @@ pub fn draw(spec: &ParameterSpec, seed: u64, device: &Device) -> Result<Tensor> 
     match spec.init {
         Initialisation::Constant(value) => values.fill(value as f32),
         Initialisation::Normal { std } => fill(&mut values, |i| stream.normal_pair(i).map(|v| v * std)),
-        Initialisation::Uniform { bound } => fill(&mut values, |i| stream.uniform_pair(i).map(|v| (2.0 * v - 1.0) * bound)),
+        Initialisation::Uniform { bound } => {
+            fill(&mut values, |i| stream.uniform_pair(i).map(|v| (2.0 * v - 1.0) * bound))
+        }
     }
     Tensor::from_vec(values, spec.shape.as_slice(), device).layer(&spec.name)
 }

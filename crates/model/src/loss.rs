@@ -119,20 +119,25 @@ mod tests {
         let (scale, bias) = (Tensor::new(0.7f64, &device)?, Tensor::new(-1.5f64, &device)?);
         let got = loss(&image, &text, &scale, &bias);
         let step = 1e-6;
-        let slope = |above: LossOutput, below: LossOutput| (above.value().unwrap() - below.value().unwrap()) / (2.0 * step);
+        let slope =
+            |above: LossOutput, below: LossOutput| (above.value().unwrap() - below.value().unwrap()) / (2.0 * step);
         for at in 0..12 {
             let unit = Tensor::eye(12, candle_core::DType::F64, &device)?.get(at)?.reshape((3, 4))?;
             let nudge = (unit * step)?;
-            let image_slope = slope(loss(&(&image + &nudge)?, &text, &scale, &bias), loss(&(&image - &nudge)?, &text, &scale, &bias));
-            let text_slope = slope(loss(&image, &(&text + &nudge)?, &scale, &bias), loss(&image, &(&text - &nudge)?, &scale, &bias));
+            let image_slope =
+                slope(loss(&(&image + &nudge)?, &text, &scale, &bias), loss(&(&image - &nudge)?, &text, &scale, &bias));
+            let text_slope =
+                slope(loss(&image, &(&text + &nudge)?, &scale, &bias), loss(&image, &(&text - &nudge)?, &scale, &bias));
             let one = |t: &Tensor| t.flatten_all().unwrap().get(at).unwrap().to_scalar::<f64>().unwrap();
             assert!((one(&got.d_image_features) - image_slope).abs() < 1e-7);
             assert!((one(&got.d_text_features) - text_slope).abs() < 1e-7);
         }
-        let scale_slope = slope(loss(&image, &text, &(&scale + step)?, &bias), loss(&image, &text, &(&scale - step)?, &bias));
+        let scale_slope =
+            slope(loss(&image, &text, &(&scale + step)?, &bias), loss(&image, &text, &(&scale - step)?, &bias));
         assert!((got.d_logit_scale.to_scalar::<f64>()? - scale_slope).abs() < 1e-7);
         if let Some(d_bias) = got.d_logit_bias {
-            let bias_slope = slope(loss(&image, &text, &scale, &(&bias + step)?), loss(&image, &text, &scale, &(&bias - step)?));
+            let bias_slope =
+                slope(loss(&image, &text, &scale, &(&bias + step)?), loss(&image, &text, &scale, &(&bias - step)?));
             assert!((d_bias.to_scalar::<f64>()? - bias_slope).abs() < 1e-7);
         }
         Ok(())

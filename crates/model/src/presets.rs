@@ -24,9 +24,7 @@ pub const NAMES: [&str; 10] = [
 pub fn config(name: &str) -> Result<ClipConfig> {
     let config = match name {
         "ViT-B-32" => model(512, vision(224, 32, 12, 768), text(512, 12)),
-        "ViT-B-32-quickgelu" => {
-            ClipConfig { quick_gelu: true, ..model(512, vision(224, 32, 12, 768), text(512, 12)) }
-        }
+        "ViT-B-32-quickgelu" => ClipConfig { quick_gelu: true, ..model(512, vision(224, 32, 12, 768), text(512, 12)) },
         "ViT-B-16" => model(512, vision(224, 16, 12, 768), text(512, 12)),
         "ViT-B-16-plus-240" => model(640, vision(240, 16, 12, 896), text(640, 12)),
         "ViT-L-14" => model(768, vision(224, 14, 24, 1024), text(768, 12)),

@@ -92,5 +92,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
 fn distance(got: &Tensor, expected: &Tensor) -> f32 {
     assert_eq!(got.dims(), expected.dims());
     let (got, expected) = (values(got), values(expected));
-    got.iter().zip(&expected).fold(0f32, |worst, (a, b)| worst.max(if a.is_nan() { f32::INFINITY } else { (a - b).abs() }))
+    got.iter()
+        .zip(&expected)
+        .fold(0f32, |worst, (a, b)| worst.max(if a.is_nan() { f32::INFINITY } else { (a - b).abs() }))
 }

@@ -13,7 +13,13 @@ use crate::error::{Error, Result};
 ///
 /// # Errors
 /// When the buffer does not hold `batch · side · side · 3` bytes, or the device fails.
-pub fn pixel_values(pixels: &[u8], batch: usize, side: usize, preprocess: &PreprocessConfig, device: &Device) -> Result<Tensor> {
+pub fn pixel_values(
+    pixels: &[u8],
+    batch: usize,
+    side: usize,
+    preprocess: &PreprocessConfig,
+    device: &Device,
+) -> Result<Tensor> {
     let shape = (batch, side, side, 3);
     let (expected, got) = (batch * side * side * 3, pixels.len());
     if expected != got {

@@ -56,7 +56,8 @@ pub fn cases(topic: &str) -> Vec<PathBuf> {
     let mut chosen = Vec::new();
     for folder in paths(topic) {
         let entries = std::fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
-        let mut cases: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir()).collect();
+        let mut cases: Vec<_> =
+            entries.map(|entry| entry.expect("an entry").path()).filter(|path| path.is_dir()).collect();
         cases.sort();
         chosen.extend(cases.into_iter().filter(|case| is_built(topic, case)));
     }

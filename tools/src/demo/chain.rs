@@ -191,7 +191,8 @@ pub fn run(
     let grammar = Grammar::default();
     let training = grammar.training(options.seed, options.pictures);
     let held_out = grammar.held_out(options.seed, HELD_OUT_PER_CLASS);
-    fs::create_dir_all(layout.pictures()).with_context(|| format!("cannot create `{}`", layout.pictures().display()))?;
+    fs::create_dir_all(layout.pictures())
+        .with_context(|| format!("cannot create `{}`", layout.pictures().display()))?;
     let server = Server::start(&layout.pictures(), 0).context("cannot serve the pictures on 127.0.0.1")?;
     write_files(&layout, &training, &held_out, &server)?;
 

@@ -8,8 +8,8 @@ use super::chain::{BATCH_SIZE, Demo, LR, MODEL, WARMUP, WORKERS};
 use super::grammar::{Class, Drawing};
 use crate::human;
 use crate::report::{
-    Accuracy, ClassLabel, Command, Confusion, DemoReport, Fact, Guess, Headline, LossPoint, Prediction as Shown, Sample,
-    Status,
+    Accuracy, ClassLabel, Command, Confusion, DemoReport, Fact, Guess, Headline, LossPoint, Prediction as Shown,
+    Sample, Status,
 };
 
 /// Pictures in the sample grid.
@@ -37,7 +37,10 @@ pub fn report(demo: &Demo, epochs: u64) -> DemoReport {
         samples: demo.training.iter().take(SAMPLES).map(sample).collect(),
         loss: demo.losses.iter().map(|(step, loss)| LossPoint { step: *step, loss: *loss }).collect(),
         training_facts: training_facts(demo),
-        accuracies: vec![accuracy(&demo.seen, "pairs seen in training", false), accuracy(&demo.unseen, "pairs never seen", true)],
+        accuracies: vec![
+            accuracy(&demo.seen, "pairs seen in training", false),
+            accuracy(&demo.unseen, "pairs never seen", true),
+        ],
         confusion: confusion(demo),
         predictions: predictions(demo),
         commands: commands(demo, epochs),
@@ -181,8 +184,13 @@ fn confusion(demo: &Demo) -> Confusion {
 
 /// Evenly spread pictures of both sets, the pairs never seen first.
 fn predictions(demo: &Demo) -> Vec<Shown> {
-    let drawings: BTreeMap<&str, &Drawing> =
-        demo.held_out.seen.iter().chain(&demo.held_out.unseen).map(|drawing| (drawing.name.as_str(), drawing)).collect();
+    let drawings: BTreeMap<&str, &Drawing> = demo
+        .held_out
+        .seen
+        .iter()
+        .chain(&demo.held_out.unseen)
+        .map(|drawing| (drawing.name.as_str(), drawing))
+        .collect();
     let mut shown = Vec::new();
     for report in [&demo.unseen, &demo.seen] {
         let stride = (report.predictions.len() / PREDICTIONS).max(1);

@@ -19,7 +19,7 @@ pub struct Quantiles {
     pub p99: f64,
 }
 
-/// Values from `from` up to, not including, `to`; the last bin includes its end.
+/// Values from `from` up to, not including, `to`; the last bin includes its end, unless bins are of whole numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Bin {
     /// Lower end.
@@ -48,7 +48,7 @@ pub struct NumberStats {
     pub max: Option<f64>,
     /// Quantiles.
     pub quantiles: Option<Quantiles>,
-    /// Bins of equal width from the smallest to the largest value.
+    /// Bins of equal width from the smallest to the largest value; of whole numbers where all values are whole.
     pub histogram: Vec<Bin>,
 }
 
@@ -82,8 +82,19 @@ fn quantile(sorted: &[f64], share: f64) -> f64 {
 
 fn histogram(sorted: &[f64], bins: usize) -> Vec<Bin> {
     let (Some(&min), Some(&max)) = (sorted.first(), sorted.last()) else { return Vec::new() };
-    let bins = if min == max { 1 } else { bins };
-    let edge = |bin: usize| if bin == bins { max } else { min + (max - min) * (bin as f64 / bins as f64) };
+    let (bins, width) = match sorted.iter().all(|value| value.fract() == 0.0) {
+        true => {
+            let width = ((max - min + 1.0) / bins as f64).ceil();
+            (((max - min + 1.0) / width).ceil() as usize, Some(width))
+        }
+        false if min == max => (1, None),
+        false => (bins, None),
+    };
+    let edge = |bin: usize| match width {
+        Some(width) => min + width * bin as f64,
+        None if bin == bins => max,
+        None => min + (max - min) * (bin as f64 / bins as f64),
+    };
     let mut start = 0;
     let bin = |bin: usize| {
         let (from, to) = (edge(bin), edge(bin + 1));
@@ -101,13 +112,24 @@ mod tests {
 
     #[test]
     fn a_column_is_described_exactly() {
-        let stats = NumberStats::of("Width", vec![4.0, 1.0, 3.0, 2.0, f64::NAN], 2, 3);
+        let stats = NumberStats::of("Width", vec![4.0, 1.0, 3.0, 2.5, f64::NAN], 2, 3);
         assert_eq!((stats.name.as_str(), stats.count, stats.nulls), ("width", 4, 3));
-        assert_eq!((stats.min, stats.mean, stats.max), (Some(1.0), Some(2.5), Some(4.0)));
+        assert_eq!((stats.min, stats.mean, stats.max), (Some(1.0), Some(2.625), Some(4.0)));
         let quantiles = stats.quantiles.unwrap();
-        assert_eq!((quantiles.p25, quantiles.p50), (1.75, 2.5));
-        let counts: Vec<_> = stats.histogram.iter().map(|bin| (bin.from, bin.to, bin.count)).collect();
-        assert_eq!(counts, [(1.0, 2.0, 1), (2.0, 3.0, 1), (3.0, 4.0, 2)]);
+        assert_eq!((quantiles.p25, quantiles.p50), (2.125, 2.75));
+        assert_eq!(bins(&stats), [(1.0, 2.0, 1), (2.0, 3.0, 1), (3.0, 4.0, 2)]);
+    }
+
+    fn bins(stats: &NumberStats) -> Vec<(f64, f64, u64)> {
+        stats.histogram.iter().map(|bin| (bin.from, bin.to, bin.count)).collect()
+    }
+
+    #[test]
+    fn whole_numbers_get_whole_bins() {
+        let few = NumberStats::of("x", vec![24.0, 26.0, 26.0], 0, 20);
+        assert_eq!(bins(&few), [(24.0, 25.0, 1), (25.0, 26.0, 0), (26.0, 27.0, 2)]);
+        let many = NumberStats::of("x", vec![0.0, 4.0, 5.0, 9.0, 10.0], 0, 3);
+        assert_eq!(bins(&many), [(0.0, 4.0, 1), (4.0, 8.0, 2), (8.0, 12.0, 2)]);
     }
 
     #[test]
@@ -115,7 +137,7 @@ mod tests {
         let none = NumberStats::of("x", Vec::new(), 3, 10);
         assert_eq!((none.count, none.nulls, none.mean, none.histogram.len()), (0, 3, None, 0));
         let one = NumberStats::of("x", vec![7.0, 7.0], 0, 10);
-        assert_eq!(one.histogram, [Bin { from: 7.0, to: 7.0, count: 2 }]);
+        assert_eq!(one.histogram, [Bin { from: 7.0, to: 8.0, count: 2 }]);
         assert_eq!(one.quantiles.unwrap().p99, 7.0);
     }
 

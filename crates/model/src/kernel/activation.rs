@@ -177,7 +177,11 @@ mod tests {
         for activation in [Activation::Gelu, Activation::QuickGelu] {
             let above = composed_forward(&(&x + step)?, activation)?;
             let slope = ((above - composed_forward(&(&x - step)?, activation)?)? / (2.0 * step))?;
-            let got = backward(&x.to_dtype(candle_core::DType::F32)?, &x.ones_like()?.to_dtype(candle_core::DType::F32)?, activation)?;
+            let got = backward(
+                &x.to_dtype(candle_core::DType::F32)?,
+                &x.ones_like()?.to_dtype(candle_core::DType::F32)?,
+                activation,
+            )?;
             assert_close(&got, &slope.to_dtype(candle_core::DType::F32)?, 2e-6);
         }
         Ok(())

@@ -15,6 +15,9 @@ pub const EPS: f64 = 1e-5;
 /// Rows that one task handles.
 const ROWS: usize = 128;
 
+/// Where a task of backward writes; its number; the inputs and the output's gradient that it reads.
+type Part<'a> = (&'a mut [MaybeUninit<f32>], (usize, (&'a [f32], &'a [f32])));
+
 /// Gradients of one normalisation.
 pub struct LayerNormGradients {
     /// Of the input, `[.., C]`.
@@ -77,16 +80,15 @@ pub fn backward(x: &Tensor, weight: &Tensor, dy: &Tensor, residual: Option<&Tens
         let task = (ROWS * width).max(1);
         let mut parts = Vec::new();
         let tasks = at.par_chunks(task).zip(gradient.par_chunks(task)).enumerate();
-        let one = |(dx, (i, (at, gradient))): (&mut [MaybeUninit<f32>], (usize, (&[f32], &[f32])))| {
+        let one = |(dx, (i, (at, gradient))): Part| {
             let bypass = bypass.get(i * task..i * task + at.len()).unwrap_or_default();
             let mut sums = vec![0f32; 2 * width];
             pull_back([at, gradient, bypass], gain, dx, &mut sums);
             sums
         };
         // SAFETY: the loop sets a value for each one it reads, as all slices hold whole rows.
-        let dx = unsafe {
-            written(at.len(), |dx| dx.par_chunks_mut(task).zip(tasks).map(one).collect_into_vec(&mut parts))
-        };
+        let dx =
+            unsafe { written(at.len(), |dx| dx.par_chunks_mut(task).zip(tasks).map(one).collect_into_vec(&mut parts)) };
         (dx, add_up(parts))
     };
     let sums = tensor(if sums.is_empty() { vec![0f32; 2 * width] } else { sums }, (2, width))?;

@@ -140,8 +140,8 @@ impl Attention {
     ) -> Result<Tensor> {
         let name = self.name(parameters);
         let dmixed = self.out_proj.backward(parameters, &saved.mixed, dy, to)?;
-        let gradients =
-            row_attention::backward(&saved.queries, &saved.keys_values, &dmixed, self.heads, &saved.seen).layer(name)?;
+        let gradients = row_attention::backward(&saved.queries, &saved.keys_values, &dmixed, self.heads, &saved.seen)
+            .layer(name)?;
         let (dqueries, dpairs) = (gradients.dqueries, gradients.dkeys_values);
         let weight = || {
             let parts = [matmul::transposed_by(&dqueries, &saved.row)?, matmul::transposed_by(&dpairs, &saved.input)?];

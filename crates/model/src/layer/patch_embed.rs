@@ -83,8 +83,7 @@ impl PatchEmbed {
         let embedded = matmul::by_transposed(patches, &self.matrix(parameters)?, None)?;
         let (batch, _, width) = embedded.dims3()?;
         let class = parameters.value(self.class_embedding).reshape((1, 1, width))?.broadcast_as((batch, 1, width))?;
-        Tensor::cat(&[&class.contiguous()?, &embedded], 1)?
-            .broadcast_add(parameters.value(self.positional_embedding))
+        Tensor::cat(&[&class.contiguous()?, &embedded], 1)?.broadcast_add(parameters.value(self.positional_embedding))
     }
 
     /// Accumulates the gradients from that of the output, `[B, 1 + N, C]`.

@@ -70,7 +70,8 @@ mod tests {
         let x = Tensor::arange(0f32, 12.0, &Device::Cpu).unwrap().reshape((2, 3, 2)).unwrap();
         assert_eq!(rows(&x, &[2, 1]).unwrap().to_vec2::<f32>().unwrap(), [[4.0, 5.0], [8.0, 9.0]]);
         let dy = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], &Device::Cpu).unwrap();
-        let dx = add_rows(x.zeros_like().unwrap(), &[2, 1], &dy).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let dx =
+            add_rows(x.zeros_like().unwrap(), &[2, 1], &dy).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(dx, [0.0, 0.0, 0.0, 0.0, 1.0, 2.0, 0.0, 0.0, 3.0, 4.0, 0.0, 0.0]);
         assert_eq!(mean_of_patches(&x).unwrap().to_vec2::<f32>().unwrap(), [[3.0, 4.0], [9.0, 10.0]]);
         let dx = mean_of_patches_backward(3, &dy).unwrap().get(1).unwrap().to_vec2::<f32>().unwrap();

@@ -68,8 +68,7 @@ impl Default for Limits {
 impl Limits {
     fn check(&self, width: u32, height: u32) -> Result<(), ImageError> {
         let fits = u64::from(width) * u64::from(height) <= self.max_pixels && width.max(height) <= self.max_side;
-        let too_large =
-            ImageError::TooLarge { width, height, max_pixels: self.max_pixels, max_side: self.max_side };
+        let too_large = ImageError::TooLarge { width, height, max_pixels: self.max_pixels, max_side: self.max_side };
         if fits { Ok(()) } else { Err(too_large) }
     }
 }
@@ -313,10 +312,9 @@ mod tests {
     #[test]
     fn a_header_beyond_the_limits_is_refused_before_decoding() {
         for bytes in [jpeg(Channels::Rgb), png(&picture(Channels::Rgb), ::image::ExtendedColorType::Rgb8)] {
-            for limits in [
-                Limits { max_pixels: 100, ..Limits::default() },
-                Limits { max_side: 15, ..Limits::default() },
-            ] {
+            for limits in
+                [Limits { max_pixels: 100, ..Limits::default() }, Limits { max_side: 15, ..Limits::default() }]
+            {
                 assert_eq!(decode(&bytes, &limits, JpegScale::Full).unwrap_err().kind(), "too_large");
                 assert_eq!(read_header(&bytes, &limits).unwrap_err().kind(), "too_large");
             }

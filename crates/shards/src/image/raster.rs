@@ -27,11 +27,7 @@ pub(super) fn decode(bytes: &[u8], format: Format, limits: &Limits) -> Result<Pi
 
 /// Decoders that allocate before they know the size are told what they may use: eight bytes a
 /// pixel, twice for a canvas behind the frame, and some for tables.
-fn open<'a>(
-    bytes: &'a [u8],
-    format: Format,
-    limits: &Limits,
-) -> Result<Box<dyn ImageDecoder + 'a>, ImageError> {
+fn open<'a>(bytes: &'a [u8], format: Format, limits: &Limits) -> Result<Box<dyn ImageDecoder + 'a>, ImageError> {
     let mut allocation = ::image::Limits::no_limits();
     allocation.max_alloc = Some(limits.max_pixels.saturating_mul(16).saturating_add(1 << 20));
     let decoder = decoder(Cursor::new(bytes), format).map_err(|e| refused(format, &e))?;

@@ -61,8 +61,7 @@ impl<R: Read> Members<R> {
             match header.kind {
                 Kind::PaxRecords => {
                     let records = self.read_extension(offset, header.size)?;
-                    overrides.pax =
-                        PaxRecords::parse(&records).map_err(|reason| Stop::Malformed { offset, reason })?;
+                    overrides.pax = PaxRecords::parse(&records).map_err(|reason| Stop::Malformed { offset, reason })?;
                     continue;
                 }
                 Kind::LongName => {
@@ -141,9 +140,7 @@ impl<R: Read> Members<R> {
         }
         match self.blocks.read_content(size) {
             Ok(Some(content)) => Ok(content),
-            Ok(None) => {
-                Err(Stop::Cut { offset, reason: IncompleteReason::CutInData, name: Some(name.to_string()) })
-            }
+            Ok(None) => Err(Stop::Cut { offset, reason: IncompleteReason::CutInData, name: Some(name.to_string()) }),
             Err(e) => Err(failed(offset, Some(name.to_string()), &e)),
         }
     }

@@ -86,12 +86,8 @@ fn a_sample_cut_between_its_members_is_named_and_not_delivered() {
     assert_eq!(keys(&samples), ["0", "1"]);
     let (samples, _, named) = read(&three_samples()[..2560 + 1536]);
     assert_eq!(keys(&samples), ["0"]);
-    let expected = |samples, offset, key| ShardEnd::Incomplete {
-        samples,
-        reason: IncompleteReason::NoEndMarker,
-        offset,
-        key,
-    };
+    let expected =
+        |samples, offset, key| ShardEnd::Incomplete { samples, reason: IncompleteReason::NoEndMarker, offset, key };
     assert_eq!(end, expected(2, 5120, None));
     assert_eq!(named, expected(1, 4096, Some(SampleKey::new("1"))));
 }

@@ -125,7 +125,8 @@ impl ZeroShotTask {
         let mut predictions = Vec::new();
         for batch in &mut batches {
             let batch = batch?;
-            let pixels = input::pixel_values(&batch.pixels, batch.labels.len(), side, clip.preprocess(), clip.device())?;
+            let pixels =
+                input::pixel_values(&batch.pixels, batch.labels.len(), side, clip.preprocess(), clip.device())?;
             let logits = logits(clip, &classifier, &pixels)?;
             for (row, (key, label)) in logits.iter().zip(batch.keys.iter().zip(&batch.labels)) {
                 let label = prepared.class_of(*label, key)?;
@@ -135,7 +136,12 @@ impl ZeroShotTask {
         self.report(names, predictions, batches.unreadable())
     }
 
-    fn report(&self, names: &[String], predictions: Vec<Prediction>, unreadable: &[Unreadable]) -> Result<ZeroShotReport> {
+    fn report(
+        &self,
+        names: &[String],
+        predictions: Vec<Prediction>,
+        unreadable: &[Unreadable],
+    ) -> Result<ZeroShotReport> {
         for picture in unreadable {
             tracing::warn!("picture `{}` is left out: {}", picture.key, picture.reason);
         }

@@ -96,7 +96,9 @@ impl Optimizer {
     ) -> std::result::Result<(), String> {
         let mut take = |name: String, like: &Tensor| match tensors.remove(&name) {
             Some(tensor) if tensor.dims() == like.dims() => Ok(tensor),
-            Some(tensor) => Err(format!("optimizer tensor `{name}`: expected shape {:?}, got {:?}", like.dims(), tensor.dims())),
+            Some(tensor) => {
+                Err(format!("optimizer tensor `{name}`: expected shape {:?}, got {:?}", like.dims(), tensor.dims()))
+            }
             None => Err(format!("optimizer tensor `{name}` is missing")),
         };
         for ((_, parameter), moments) in parameters.iter().zip(&mut self.moments) {

@@ -29,7 +29,23 @@ pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
         true => json::line("summary", &report)?,
         false => print!("{}", summary(&report, &output_folder)),
     }
+    if let Some(hint) = hint(&report) {
+        eprintln!("hint: {hint}");
+    }
     Ok(outcome(&report))
+}
+
+/// What to try where nearly everything failed in the same way.
+fn hint(report: &DownloadReport) -> Option<&'static str> {
+    let (kind, count) = report.failures_by_kind.iter().max_by_key(|(_, count)| **count)?;
+    match kind.as_str() {
+        _ if count * 2 < report.count => None,
+        "forbidden_address" => Some("--allow-private-addresses lets URLs lead to this machine and to private networks"),
+        "dns" | "connect" => Some("is this machine on the network? proxies are not used"),
+        "timeout" => Some("a larger --timeout or a smaller --thread-count may help"),
+        "bad_row" | "bad_url" | "scheme" => Some("--url-col names the column that holds the URL"),
+        _ => None,
+    }
 }
 
 fn outcome(report: &DownloadReport) -> Outcome {
@@ -107,7 +123,11 @@ fn hash(hash: HashArg) -> Option<ingest::hash::HashKind> {
 fn summary(report: &DownloadReport, output_folder: &str) -> String {
     let mut text = String::new();
     let mut row = |name: &str, count: u64| {
-        text.push_str(&format!("  {name:<22}{:>12}{:>9}\n", human::thousands(count), human::percent(count, report.count)));
+        text.push_str(&format!(
+            "  {name:<22}{:>12}{:>9}\n",
+            human::thousands(count),
+            human::percent(count, report.count)
+        ));
     };
     row("rows", report.count);
     row("successes", report.successes);
@@ -117,16 +137,20 @@ fn summary(report: &DownloadReport, output_folder: &str) -> String {
     if !kinds.is_empty() {
         text.push_str("failures\n");
         for (kind, count) in kinds {
-            text.push_str(&format!("  {kind:<22}{:>12}{:>9}\n", human::thousands(*count), human::percent(*count, report.count)));
+            text.push_str(&format!(
+                "  {kind:<22}{:>12}{:>9}\n",
+                human::thousands(*count),
+                human::percent(*count, report.count)
+            ));
         }
     }
     if report.shards_already_done > 0 {
         let (shards, rows) = (report.shards_already_done, human::thousands(report.rows_already_done));
-        text.push_str(&format!("of these, {shards} shards with {rows} rows were done before\n"));
+        text.push_str(&format!("of these, {} with {rows} rows were done before\n", human::counted(shards, "shard")));
     }
     text.push_str(&format!(
-        "{} shards in `{output_folder}`, {} downloaded in {}, {:.0} images/s\n",
-        report.shards,
+        "{} in `{output_folder}`, {} downloaded in {}, {:.0} images/s\n",
+        human::counted(report.shards, "shard"),
         human::bytes(report.bytes_downloaded),
         human::duration(Duration::from_secs_f64(report.seconds)),
         report.images_per_second,

@@ -19,7 +19,7 @@ pub fn run(arguments: &Stats) -> anyhow::Result<Outcome> {
 }
 
 fn describe(table: &TableStats) -> String {
-    let mut text = format!("{} rows in {} files\n", human::thousands(table.rows), table.files);
+    let mut text = format!("{} in {}\n", human::counted(table.rows, "row"), human::counted(table.files, "file"));
     for (name, count) in [("unique URLs", table.unique_urls), ("unique captions", table.unique_texts)] {
         if let Some(count) = count {
             text.push_str(&format!("  {name:<20}{:>12}\n", human::thousands(count)));
@@ -82,13 +82,18 @@ fn histogram(number: &NumberStats) -> String {
     let mut text = format!("\n{}\n", number.name);
     for bin in &number.histogram {
         let bar = "#".repeat((bin.count * WIDTH).div_ceil(largest) as usize);
-        text.push_str(&format!("{:>10} {:>10} |{bar:<50}| {}\n", short(bin.from), short(bin.to), human::thousands(bin.count)));
+        text.push_str(&format!(
+            "{:>10} {:>10} |{bar:<50}| {}\n",
+            short(bin.from),
+            short(bin.to),
+            human::thousands(bin.count)
+        ));
     }
     text
 }
 
 fn top_hosts(hosts: &HostStats) -> String {
-    let mut text = format!("\n{} hosts\n", human::thousands(hosts.distinct));
+    let mut text = format!("\n{}\n", human::counted(hosts.distinct, "host"));
     for host in &hosts.top {
         let share = 100.0 * host.share;
         text.push_str(&format!("  {:<40}{:>12}{share:>8.1}%\n", host.name, human::thousands(host.count)));

@@ -14,7 +14,7 @@ Examples:
 
 A run writes logs/NAME/out.log, params.txt, checkpoints/epoch_K/ (open_clip_model.safetensors and
 open_clip_config.json, which Python's open_clip opens) and checkpoints/results.jsonl.
-Without --train-data it evaluates --pretrained. Exit codes: 0 done, 2 wrong usage or failure, 130 interrupted.";
+Without --train-data it evaluates --pretrained. Flags may be spelled --train_data as well. Exit codes: 0 done, 2 wrong usage or failure, 130 interrupted.";
 
 /// Trains CLIP on image-text shards and evaluates it zero-shot, with open_clip's flags.
 #[derive(Debug, Parser)]
@@ -40,22 +40,22 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct Train {
     /// Shards to train on: paths or URLs with {000..999} and `::` between sources
-    #[arg(long, visible_alias = "train_data", value_name = "SPEC", help_heading = "Data")]
+    #[arg(long, alias = "train_data", value_name = "SPEC", help_heading = "Data")]
     pub train_data: Option<String>,
     /// Samples of one epoch; without it sizes.json or the _stats.json files beside the shards tell
-    #[arg(long, visible_alias = "train_num_samples", value_name = "N", help_heading = "Data")]
+    #[arg(long, alias = "train_num_samples", value_name = "N", help_heading = "Data")]
     pub train_num_samples: Option<u64>,
     /// Kind of the training data
-    #[arg(long, visible_alias = "dataset_type", value_enum, default_value_t = DatasetType::Auto, help_heading = "Data")]
+    #[arg(long, alias = "dataset_type", value_enum, default_value_t = DatasetType::Auto, help_heading = "Data")]
     pub dataset_type: DatasetType,
     /// Draw shards with replacement
-    #[arg(long, visible_alias = "dataset_resampled", help_heading = "Data")]
+    #[arg(long, alias = "dataset_resampled", help_heading = "Data")]
     pub dataset_resampled: bool,
     /// Threads that read and decode
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Data")]
     pub workers: usize,
     /// Pairs in one batch
-    #[arg(long, visible_alias = "batch_size", value_name = "N", default_value_t = 64, help_heading = "Data")]
+    #[arg(long, alias = "batch_size", value_name = "N", default_value_t = 64, help_heading = "Data")]
     pub batch_size: usize,
 
     /// Preset such as ViT-B-32, or a JSON file with a model_cfg
@@ -81,22 +81,34 @@ pub struct Train {
     #[arg(long, value_name = "EPS", allow_negative_numbers = true, help_heading = "Optimization")]
     pub eps: Option<f64>,
     /// Weight decay of matrices
-    #[arg(long, value_name = "DECAY", allow_negative_numbers = true, default_value_t = 0.2, help_heading = "Optimization")]
+    #[arg(
+        long,
+        value_name = "DECAY",
+        allow_negative_numbers = true,
+        default_value_t = 0.2,
+        help_heading = "Optimization"
+    )]
     pub wd: f64,
     /// Steps of linear warm-up
     #[arg(long, value_name = "STEPS", default_value_t = 10_000, help_heading = "Optimization")]
     pub warmup: u64,
     /// Learning rate after warm-up
-    #[arg(long, visible_alias = "lr_scheduler", value_enum, default_value_t = Scheduler::Cosine, help_heading = "Optimization")]
+    #[arg(long, alias = "lr_scheduler", value_enum, default_value_t = Scheduler::Cosine, help_heading = "Optimization")]
     pub lr_scheduler: Scheduler,
     /// Largest global L2 norm of the gradients
-    #[arg(long, visible_alias = "grad_clip_norm", value_name = "NORM", allow_negative_numbers = true, help_heading = "Optimization")]
+    #[arg(
+        long,
+        alias = "grad_clip_norm",
+        value_name = "NORM",
+        allow_negative_numbers = true,
+        help_heading = "Optimization"
+    )]
     pub grad_clip_norm: Option<f64>,
     /// Seed of weights, order and crops
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Optimization")]
     pub seed: u64,
     /// Scale range of the random crop: key=value pairs such as scale=(0.5,1.0)
-    #[arg(long, visible_alias = "aug_cfg", value_name = "KEY=VALUE", num_args = 1.., help_heading = "Optimization")]
+    #[arg(long, alias = "aug_cfg", value_name = "KEY=VALUE", num_args = 1.., help_heading = "Optimization")]
     pub aug_cfg: Vec<String>,
 
     /// Pictures to classify: a folder of class folders, or shards whose samples have a .cls
@@ -109,7 +121,13 @@ pub struct Train {
     #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
     pub zeroshot_templates: Option<PathBuf>,
     /// Epochs between two evaluations; 0 for never; the last epoch is always evaluated otherwise
-    #[arg(long, visible_alias = "zeroshot_frequency", value_name = "EPOCHS", default_value_t = 2, help_heading = "Zero-shot evaluation")]
+    #[arg(
+        long,
+        alias = "zeroshot_frequency",
+        value_name = "EPOCHS",
+        default_value_t = 2,
+        help_heading = "Zero-shot evaluation"
+    )]
     pub zeroshot_frequency: u64,
 
     /// Folder of all runs
@@ -119,10 +137,10 @@ pub struct Train {
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     pub name: Option<String>,
     /// Steps between two log lines
-    #[arg(long, visible_alias = "log_every_n_steps", value_name = "STEPS", default_value_t = 100, help_heading = "Output")]
+    #[arg(long, alias = "log_every_n_steps", value_name = "STEPS", default_value_t = 100, help_heading = "Output")]
     pub log_every_n_steps: u64,
     /// Epochs between two checkpoints
-    #[arg(long, visible_alias = "save_frequency", value_name = "EPOCHS", default_value_t = 1, help_heading = "Output")]
+    #[arg(long, alias = "save_frequency", value_name = "EPOCHS", default_value_t = 1, help_heading = "Output")]
     pub save_frequency: u64,
     /// JSON Lines on standard output, ending in a summary
     #[arg(long, help_heading = "Output")]
@@ -157,7 +175,7 @@ pub struct Demo {
     #[arg(long, value_name = "N", default_value_t = 4000)]
     pub pictures: usize,
     /// Passes over them
-    #[arg(long, value_name = "N", default_value_t = 12)]
+    #[arg(long, value_name = "N", default_value_t = 18)]
     pub epochs: u64,
     /// Seed of the drawings and of the training
     #[arg(long, value_name = "N", default_value_t = 0)]

@@ -57,7 +57,12 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
 
 fn farewell(demo: &chain::Demo, epochs: u64) -> String {
     let score = |name: &str, report: &trainer::evaluate::ZeroShotReport| {
-        format!("  {name:<28}top-1 {:5.1}%   top-5 {:5.1}%   ({} pictures)\n", 100.0 * report.top1, 100.0 * report.top5, report.samples)
+        format!(
+            "  {name:<28}top-1 {:5.1}%   top-5 {:5.1}%   ({} pictures)\n",
+            100.0 * report.top1,
+            100.0 * report.top5,
+            report.samples
+        )
     };
     let mut text = format!("zero-shot accuracy among {} classes\n", demo.seen.class_names.len());
     text.push_str(&score("pairs seen in training", &demo.seen));

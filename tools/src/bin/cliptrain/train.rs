@@ -28,7 +28,10 @@ pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
         Some(spec) => train(arguments, spec, tasks),
         None if arguments.pretrained.is_some() && !tasks.is_empty() => evaluate(arguments, tasks),
         None => Err(anyhow::anyhow!("nothing to do: neither --train-data nor weights to evaluate were given").context(
-            Hint("cliptrain --train-data SPEC trains; --pretrained PATH --zeroshot-data DIR evaluates; see --help".to_owned()),
+            Hint(
+                "cliptrain --train-data SPEC trains; --pretrained PATH --zeroshot-data DIR evaluates; see --help"
+                    .to_owned(),
+            ),
         )),
     }
 }
@@ -67,7 +70,10 @@ fn evaluate(arguments: &Train, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outco
     for (task, prepared) in prepare(tasks)? {
         let report = task.run(&clip, ClipTokenizer::shared()?, &prepared)?;
         if !arguments.json {
-            println!("{}-top1: {:.4}\t{0}-top5: {:.4}\t({} pictures)", report.name, report.top1, report.top5, report.samples);
+            println!(
+                "{}-top1: {:.4}\t{0}-top5: {:.4}\t({} pictures)",
+                report.name, report.top1, report.top5, report.samples
+            );
         }
         reports.push(report);
     }
@@ -170,7 +176,8 @@ fn human_time() -> String {
 /// `params.txt`: what the run was told, a line each, sorted.
 fn write_params(config: &TrainConfig, data: &TrainData, arguments: &Train) -> anyhow::Result<()> {
     let text = format!("{config:#?}\n{data:#?}\n{arguments:#?}\n");
-    std::fs::create_dir_all(&config.run_dir).with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
+    std::fs::create_dir_all(&config.run_dir)
+        .with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
     let path = config.run_dir.join("params.txt");
     std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }
