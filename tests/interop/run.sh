@@ -10,4 +10,4 @@ fi
 "$venv/bin/python" -m pip install --quiet --requirement tests/interop/requirements.txt
 
 cargo build --quiet --bin clipdata --bin cliptrain
-"$venv/bin/python" -m unittest discover --start-directory tests/interop --pattern 'test_*.py' --verbose
+"$venv/bin/python" -W ignore::ResourceWarning -m unittest discover --start-directory tests/interop --pattern 'test_*.py' --verbose

@@ -52,6 +52,8 @@ pub struct DownloadConfig {
     pub processes_count: usize,
     /// Downloads at the same time, in all.
     pub thread_count: usize,
+    /// Downloads at the same time from one host and port.
+    pub max_connections_per_host: usize,
     /// Longest time for one URL, from the first connection to the last byte of the body.
     pub timeout: Duration,
     /// Largest body, both as sent and as decompressed.
@@ -76,8 +78,9 @@ pub struct DownloadConfig {
     pub downscale_interpolation: Interpolation,
     /// Format of stored pictures.
     pub encode_format: EncodeFormat,
-    /// Quality in the format's own scale.
-    pub encode_quality: u8,
+    /// Quality in the format's own scale; `None`: 95 for jpg and webp, and for png, where it is the effort of
+    /// compression, 6.
+    pub encode_quality: Option<u8>,
     /// Whether a body that needs no change is stored as it came.
     pub skip_reencode: bool,
     /// Whether every body is stored as it came, without being looked at.
@@ -108,6 +111,7 @@ impl DownloadConfig {
             oom_shard_count: 5,
             processes_count: 0,
             thread_count: 256,
+            max_connections_per_host: 16,
             timeout: Duration::from_secs(10),
             max_body_bytes: 50_000_000,
             memory_budget_bytes: 1 << 30,
@@ -120,7 +124,7 @@ impl DownloadConfig {
             upscale_interpolation: Interpolation::Lanczos,
             downscale_interpolation: Interpolation::Area,
             encode_format: EncodeFormat::Jpg,
-            encode_quality: 95,
+            encode_quality: None,
             skip_reencode: false,
             disable_all_reencoding: false,
             min_image_size: 0,
@@ -139,6 +143,7 @@ impl DownloadConfig {
         at_least_one("number_sample_per_shard", self.number_sample_per_shard as u64)?;
         at_least_one("oom_shard_count", self.oom_shard_count as u64)?;
         at_least_one("thread_count", self.thread_count as u64)?;
+        at_least_one("max_connections_per_host", self.max_connections_per_host as u64)?;
         at_least_one("timeout", self.timeout.as_nanos().try_into().unwrap_or(u64::MAX))?;
         at_least_one("max_body_bytes", self.max_body_bytes)?;
         at_least_one("memory_budget_bytes", self.memory_budget_bytes)?;
@@ -150,9 +155,10 @@ impl DownloadConfig {
 
     fn validate_picture(&self) -> Result<()> {
         let known = self.encode_format.qualities();
-        if !known.contains(&self.encode_quality) {
+        let given = self.encode_quality.filter(|quality| !known.contains(quality));
+        if let Some(given) = given {
             let (format, low, high) = (self.encode_format, known.start(), known.end());
-            let reason = format!("expected {low} to {high} for {format}, got {}", self.encode_quality);
+            let reason = format!("expected {low} to {high} for {format}, got {given}");
             return Err(Error::Config { option: "encode_quality", reason });
         }
         // The larger side of a square or border; beyond it no format can store the result.
@@ -206,7 +212,7 @@ mod tests {
     #[test]
     fn a_value_that_cannot_work_is_named() {
         assert_eq!(refused(|c| c.thread_count = 0), "option `thread_count`: expected at least 1, got 0");
-        assert!(refused(|c| c.encode_format = EncodeFormat::Png).contains("0 to 9 for png, got 95"));
+        assert!(refused(|c| (c.encode_format, c.encode_quality) = (EncodeFormat::Png, Some(95))).contains("0 to 9 for png, got 95"));
         assert!(refused(|c| c.max_aspect_ratio = 0.5).contains("max_aspect_ratio"));
         assert!(refused(|c| c.save_additional_columns = vec!["url".into()]).contains("`url`"));
         assert!(refused(|c| c.save_additional_columns = vec!["a".into(), "a".into()]).contains("`a`"));

@@ -34,6 +34,14 @@ impl EncodeFormat {
         matches!((self, format), (Self::Jpg, Format::Jpeg) | (Self::Png, Format::Png) | (Self::Webp, Format::WebP))
     }
 
+    /// The quality where none is asked for: img2dataset's, and the usual effort of PNG encoders.
+    pub fn default_quality(self) -> u8 {
+        match self {
+            Self::Jpg | Self::Webp => 95,
+            Self::Png => 6,
+        }
+    }
+
     /// The qualities that the format knows.
     pub fn qualities(self) -> std::ops::RangeInclusive<u8> {
         match self {

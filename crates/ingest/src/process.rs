@@ -77,7 +77,7 @@ impl From<&DownloadConfig> for ProcessOptions {
             upscale: config.upscale_interpolation,
             downscale: config.downscale_interpolation,
             encode_format: config.encode_format,
-            encode_quality: config.encode_quality,
+            encode_quality: config.encode_quality.unwrap_or(config.encode_format.default_quality()),
             reencode,
             min_image_size: config.min_image_size,
             max_image_pixels: config.max_image_pixels,

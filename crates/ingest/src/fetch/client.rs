@@ -12,6 +12,7 @@ use url::Url;
 
 use super::address_guard::{AddressGuard, ForbiddenHost, UnknownHost};
 use super::budget::Reservation;
+use super::limit::Limit;
 use super::opt_out::OptOut;
 use super::{body, target};
 use crate::error::Error;
@@ -30,6 +31,10 @@ const IDLE_PER_HOST: usize = 8;
 /// How downloads are made.
 #[derive(Clone, Debug)]
 pub struct FetchOptions {
+    /// Downloads at the same time, in all.
+    pub max_connections: usize,
+    /// Downloads at the same time from one host and port.
+    pub max_connections_per_host: usize,
     /// Longest time for one URL, redirects and body included.
     pub timeout: Duration,
     /// Largest body in bytes, as sent and as decompressed.
@@ -60,6 +65,7 @@ pub struct Fetched {
 pub struct Fetcher {
     client: Client,
     options: FetchOptions,
+    limit: Limit,
     opt_out: OptOut,
 }
 
@@ -84,16 +90,19 @@ impl Fetcher {
             .build()
             .map_err(|e| Error::Worker { worker: "http client", reason: chain(&e) })?;
         let opt_out = OptOut::new(&options.disallowed_header_directives, PRODUCT);
-        Ok(Self { client, options, opt_out })
+        let limit = Limit::new(options.max_connections, options.max_connections_per_host);
+        Ok(Self { client, options, limit, opt_out })
     }
 
-    /// Downloads what is behind `url`, growing `share` by what it reads.
+    /// Downloads what is behind `url`, growing `share` by what it reads. The deadline counts from when there is a place
+    /// among the downloads that may go on at the same time.
     ///
     /// # Errors
     /// Any failure from `bad_url` to `empty`.
     pub async fn fetch(&self, url: &str, share: &mut Reservation) -> Result<Fetched, SampleFailure> {
-        let deadline = Instant::now() + self.options.timeout;
         let url = target::parse(url, self.options.guard)?;
+        let _place = self.limit.enter(&url).await;
+        let deadline = Instant::now() + self.options.timeout;
         let response = timeout_at(deadline, self.answer(url)).await.map_err(|_| timed_out())??;
         self.check_opt_out(response.headers())?;
         let final_url = response.url().clone();
@@ -208,6 +217,8 @@ mod tests {
     #[tokio::test]
     async fn a_name_of_this_machine_is_forbidden_after_its_lookup() {
         let options = FetchOptions {
+            max_connections: 1,
+            max_connections_per_host: 1,
             timeout: Duration::from_secs(5),
             max_body_bytes: 1000,
             guard: AddressGuard::PublicOnly,

@@ -23,7 +23,7 @@ use shards::key::KeyFormat;
 use shards::metadata::MetadataLayout;
 use shards::store::local::remove_leftovers;
 use shards::summary::{ShardSummary, merge_sizes};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 pub use self::stop::StopToken;
@@ -95,7 +95,6 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
         stages: Arc::new(Stages { fetcher, decode, observer }),
         format,
         budget: ByteBudget::new(config.memory_budget_bytes),
-        turns: Arc::new(Semaphore::new(config.thread_count.min(Semaphore::MAX_PERMITS))),
         report: DownloadReport::default(),
         sizes: BTreeMap::new(),
     };
@@ -141,6 +140,8 @@ fn shard_format(config: &DownloadConfig, list: &UrlList) -> ShardFormat {
 fn fetch_options(config: &DownloadConfig) -> FetchOptions {
     let guard = if config.allow_private_addresses { AddressGuard::AllowPrivate } else { AddressGuard::PublicOnly };
     FetchOptions {
+        max_connections: config.thread_count,
+        max_connections_per_host: config.max_connections_per_host,
         timeout: config.timeout,
         max_body_bytes: config.max_body_bytes,
         guard,
@@ -182,7 +183,6 @@ struct Run {
     stages: Arc<Stages>,
     format: ShardFormat,
     budget: ByteBudget,
-    turns: Arc<Semaphore>,
     report: DownloadReport,
     /// Samples by file name of the shards met so far.
     sizes: BTreeMap<String, u64>,
@@ -255,13 +255,12 @@ impl Run {
         let outcomes = shard::open(self.format.clone(), task.shard_id, task.rows.len(), ends)?;
         running.open_shards += 1;
         for (place, listed) in task.rows.into_iter().enumerate() {
-            // A share before a turn, both in the order of rows: so the first unfinished row of a
-            // shard never waits for memory that later rows hold.
+            // Shares go in the order of rows: so the first unfinished row of a shard never waits
+            // for memory that later rows hold.
             let Some(share) = self.budget.reserve().await else { return Err(closed()) };
-            let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return Err(closed()) };
             let (stages, writer) = (Arc::clone(&self.stages), outcomes.clone());
             running.rows.spawn(async move {
-                let outcome = row::run(listed, &stages, share, turn).await;
+                let outcome = row::run(listed, &stages, share).await;
                 // The writer is gone only when it failed, which it tells by itself.
                 let _ = writer.send((place, outcome)).await;
             });

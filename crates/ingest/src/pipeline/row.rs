@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use super::Observer;
 use super::decode_pool::DecodePool;
 use crate::failure::{FailureKind, SampleFailure};
@@ -37,13 +35,8 @@ impl RowOutcome {
     }
 }
 
-/// Runs `listed` through the stages; `turn` is given back once the download is over.
-pub(super) async fn run(
-    listed: ListedRow,
-    stages: &Stages,
-    mut share: Reservation,
-    turn: OwnedSemaphorePermit,
-) -> RowOutcome {
+/// Runs `listed` through the stages.
+pub(super) async fn run(listed: ListedRow, stages: &Stages, mut share: Reservation) -> RowOutcome {
     let outcome = match listed {
         Err(bad) => {
             let row = UrlRow { index: bad.index, url: String::new(), caption: None, extra: Vec::new() };
@@ -51,7 +44,6 @@ pub(super) async fn run(
         }
         Ok(row) => {
             let fetched = stages.fetcher.fetch(&row.url, &mut share).await;
-            drop(turn);
             match fetched {
                 Err(failure) => RowOutcome::failed(row, failure),
                 Ok(fetched) => {

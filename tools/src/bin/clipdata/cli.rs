@@ -66,9 +66,9 @@ pub struct Download {
     /// Format of the stored pictures
     #[arg(long, alias = "encode_format", value_enum, default_value_t = EncodeFormatArg::Jpg)]
     pub encode_format: EncodeFormatArg,
-    /// Quality of jpg and webp, 0 to 100; compression level of png, 0 to 9
-    #[arg(long, alias = "encode_quality", value_name = "N", default_value_t = 95)]
-    pub encode_quality: u8,
+    /// Quality of jpg, 1 to 100 [default: 95], and webp, over 100 lossless [default: 95]; effort of png, 0 to 9 [default: 6]
+    #[arg(long, alias = "encode_quality", value_name = "N")]
+    pub encode_quality: Option<u8>,
     /// Keep the original bytes of pictures that need no resizing and have the format already
     #[arg(long, alias = "skip_reencode")]
     pub skip_reencode: bool,
@@ -96,6 +96,9 @@ pub struct Download {
     /// Downloads in flight
     #[arg(long, alias = "thread_count", value_name = "N", default_value_t = 256)]
     pub thread_count: usize,
+    /// Downloads in flight from one host
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub max_connections_per_host: usize,
     /// Deadline of one URL, redirects and body included
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub timeout: f64,

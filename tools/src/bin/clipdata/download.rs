@@ -67,6 +67,7 @@ fn config(arguments: Download) -> anyhow::Result<DownloadConfig> {
     config.oom_shard_count = arguments.oom_shard_count;
     config.processes_count = arguments.processes_count.unwrap_or(0);
     config.thread_count = arguments.thread_count;
+    config.max_connections_per_host = arguments.max_connections_per_host;
     config.timeout = Duration::try_from_secs_f64(arguments.timeout)
         .context(Hint("--timeout takes seconds, such as 10 or 2.5".to_owned()))
         .context("--timeout is out of range")?;
