@@ -175,7 +175,7 @@ pub struct Demo {
     #[arg(long, value_name = "N", default_value_t = 4000)]
     pub pictures: usize,
     /// Passes over them
-    #[arg(long, value_name = "N", default_value_t = 18)]
+    #[arg(long, value_name = "N", default_value_t = 16)]
     pub epochs: u64,
     /// Seed of the drawings and of the training
     #[arg(long, value_name = "N", default_value_t = 0)]
