@@ -212,7 +212,10 @@ mod tests {
     #[test]
     fn a_value_that_cannot_work_is_named() {
         assert_eq!(refused(|c| c.thread_count = 0), "option `thread_count`: expected at least 1, got 0");
-        assert!(refused(|c| (c.encode_format, c.encode_quality) = (EncodeFormat::Png, Some(95))).contains("0 to 9 for png, got 95"));
+        assert!(
+            refused(|c| (c.encode_format, c.encode_quality) = (EncodeFormat::Png, Some(95)))
+                .contains("0 to 9 for png, got 95")
+        );
         assert!(refused(|c| c.max_aspect_ratio = 0.5).contains("max_aspect_ratio"));
         assert!(refused(|c| c.save_additional_columns = vec!["url".into()]).contains("`url`"));
         assert!(refused(|c| c.save_additional_columns = vec!["a".into(), "a".into()]).contains("`a`"));

@@ -1,6 +1,7 @@
 //! Text and pictures inside HTML and SVG.
 
-use super::base64;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 /// The text with the characters that mean something in HTML replaced; fit for content and attributes.
 pub fn escape(text: &str) -> String {
@@ -22,7 +23,7 @@ pub fn escape(text: &str) -> String {
 
 /// A JPEG file as an image element; `description` is for those who do not see it.
 pub fn picture(jpeg: &[u8], description: &str) -> String {
-    format!("<img alt=\"{}\" src=\"data:image/jpeg;base64,{}\">", escape(description), base64::encode(jpeg))
+    format!("<img alt=\"{}\" src=\"data:image/jpeg;base64,{}\">", escape(description), STANDARD.encode(jpeg))
 }
 
 /// Parts one after the other.

@@ -4,7 +4,6 @@
 pub mod content;
 pub mod page;
 
-mod base64;
 mod gallery;
 mod heat_map;
 mod histogram;
