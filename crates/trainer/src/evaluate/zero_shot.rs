@@ -84,6 +84,9 @@ impl ZeroShotReport {
         metrics.set(&format!("{}-top1", self.name), self.top1);
         metrics.set(&format!("{}-top5", self.name), self.top5);
         metrics.set(&format!("{}-samples", self.name), self.samples);
+        if self.unreadable > 0 {
+            metrics.set(&format!("{}-unreadable", self.name), self.unreadable);
+        }
         metrics
     }
 }

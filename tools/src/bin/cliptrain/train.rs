@@ -13,9 +13,9 @@ use model::tokenizer::ClipTokenizer;
 use model::zero_shot::{Duplicates, Template, read_class_names, read_templates};
 use tools::exit::{Hint, Outcome};
 use tools::training::{TrainData, event_line, prepare};
-use tools::{json, terminal, training};
+use tools::{human, json, terminal, training};
 use trainer::config::{AdamW, optimizer_defaults};
-use trainer::evaluate::{Labels, ZeroShotTask};
+use trainer::evaluate::{Labels, ZeroShotReport, ZeroShotTask};
 use trainer::schedule::Shape;
 use trainer::{Event, TrainConfig};
 
@@ -70,10 +70,7 @@ fn evaluate(arguments: &Train, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outco
     for (task, prepared) in prepare(tasks)? {
         let report = task.run(&clip, ClipTokenizer::shared()?, &prepared)?;
         if !arguments.json {
-            println!(
-                "{}-top1: {:.4}\t{0}-top5: {:.4}\t({} pictures)",
-                report.name, report.top1, report.top5, report.samples
-            );
+            println!("{}", score_line(&report));
         }
         reports.push(report);
     }
@@ -81,6 +78,15 @@ fn evaluate(arguments: &Train, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outco
         json::line("summary", &serde_json::json!({ "zero_shot": reports }))?;
     }
     Ok(Outcome::Done)
+}
+
+fn score_line(report: &ZeroShotReport) -> String {
+    let left_out = match report.unreadable {
+        0 => String::new(),
+        count => format!(", {count} left out"),
+    };
+    let (name, pictures) = (&report.name, human::counted(report.samples, "picture"));
+    format!("{name}-top1: {:.4}\t{name}-top5: {:.4}\t({pictures}{left_out})", report.top1, report.top5)
 }
 
 fn tell(event: &Event, log_every_n_steps: u64, as_json: bool) {
