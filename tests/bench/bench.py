@@ -3,7 +3,7 @@ machine. CPU time is user plus system of the process and all its children. Compa
 
 import json
 import os
-import resource
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-RELEASE = ROOT / "target" / "release"
+BUILT = ROOT / "target" / {"dev": "debug"}.get(os.environ["PROFILE"], os.environ["PROFILE"])
 PEERS = ROOT / "target" / "peers" / "bin"
 PHOTOS = Path(os.environ.get("PHOTOS", ROOT.parent / "shared" / "data" / "clothing-cc0"))
 ROWS = 3000
@@ -36,14 +36,17 @@ print(f"{name}, batch {batch}: forward, loss and backward {min(times) * 1e3:.0f}
 
 
 def measured(command, **options):
-    """(wall seconds, CPU seconds, peak kB of the largest process, standard output) of a command that succeeds."""
-    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
-    wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}")
-    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return wall, cpu, after.ru_maxrss, done.stdout
+    """(wall seconds, CPU seconds, peak kB of its largest process, standard output) of a command that succeeds."""
+    words, start = [str(word) for word in command], time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        child = subprocess.Popen(words, stdout=out, stderr=err, **options)
+        _, status, usage = os.wait4(child.pid, 0)
+        wall = time.perf_counter() - start
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0), err.seek(0)
+        if child.returncode:
+            sys.exit(f"{' '.join(words)}\n{out.read()}\n{err.read()}")
+        return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss, out.read()
 
 
 def download(folder):
@@ -51,13 +54,13 @@ def download(folder):
     if not photos:
         print(f"download: skipped, no photos in {PHOTOS} (PHOTOS=DIR names another folder)")
         return
-    server = subprocess.Popen([RELEASE / "clipdata", "serve", PHOTOS, "--port", "8765"], stderr=subprocess.PIPE, text=True)
-    server.stderr.readline()
+    server = subprocess.Popen([BUILT / "clipdata", "serve", PHOTOS, "--port", "0"], stderr=subprocess.PIPE, text=True)
+    address = re.search(r"http://[^/]+", server.stderr.readline()).group()
     try:
-        lines = [f"http://127.0.0.1:8765/{photos[i % len(photos)]}?{i}\tphoto {i}" for i in range(ROWS)]
+        lines = [f"{address}/{photos[i % len(photos)]}?{i}\tphoto {i}" for i in range(ROWS)]
         table = folder / "photos.tsv"
         table.write_text("url\tcaption\n" + "\n".join(lines) + "\n")
-        ours = [RELEASE / "clipdata", "download", table, "--output-folder", folder / "ours", "--caption-col", "caption",
+        ours = [BUILT / "clipdata", "download", table, "--output-folder", folder / "ours", "--caption-col", "caption",
                 "--resize-mode", "keep_ratio", "--allow-private-addresses", "--processes-count", THREADS, "--json"]
         wall, cpu, peak, out = measured(ours)
         summary = json.loads(out.splitlines()[-1])["data"]
@@ -79,7 +82,7 @@ def show(name, pictures, wall, cpu, peak):
 
 
 def start_up():
-    for command in ([RELEASE / "clipdata", "--help"], [PEERS / "img2dataset", "--help"]):
+    for command in ([BUILT / "clipdata", "--help"], [PEERS / "img2dataset", "--help"]):
         if command[0].exists():
             walls = [measured(command, env={**os.environ, "PAGER": "cat"})[0] for _ in range(3)]
             print(f"{command[0].name} --help: {min(walls) * 1e3:.0f} ms")
@@ -87,7 +90,7 @@ def start_up():
 
 def training_step():
     for name, batch in (("tiny-32", 128), ("ViT-B-32", 16)):
-        out = measured([RELEASE / "examples" / "step_time", name, batch, 5], env={**os.environ, "RAYON_NUM_THREADS": "2"})[3]
+        out = measured([BUILT / "examples" / "step_time", name, batch, 5], env={**os.environ, "RAYON_NUM_THREADS": "2"})[3]
         print(out.strip())
     if (PEERS / "python").exists():
         print("open_clip:", measured([PEERS / "python", "-c", TORCH_STEP, "ViT-B-32", 16])[3].strip())

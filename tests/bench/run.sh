@@ -2,12 +2,13 @@
 # How fast the parts are, beside the Python that people use now.
 #   tests/bench/run.sh           this project alone; needs python3, nothing from PyPI
 #   PEERS=1 tests/bench/run.sh   img2dataset and open_clip as well, from PyPI, in target/peers (some 6 GB with torch)
+#   PROFILE=dev                  the binaries that `make demo` builds, without a release build first
 #   PHOTOS=DIR                   the folder of JPEGs to download; without it the photos of ../shared/data, if they are here
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-cargo build --quiet --release --bin clipdata --bin cliptrain
-cargo build --quiet --release --package model --example step_time
+export PROFILE="${PROFILE:-release}"
+cargo build --quiet --profile "$PROFILE" --workspace --bins --examples
 if [ "${PEERS:-}" = 1 ]; then
   [ -x target/peers/bin/python ] || python3 -m venv target/peers
   target/peers/bin/python -m pip install --quiet --requirement tests/bench/requirements.txt

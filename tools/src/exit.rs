@@ -1,5 +1,6 @@
 //! How the binaries end: exit codes, and errors as people read them.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// What a command came to.
@@ -38,6 +39,7 @@ pub fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .with_target(false)
         .without_time()

@@ -7,5 +7,6 @@ pub mod human;
 pub mod json;
 pub mod report;
 pub mod server;
+pub mod spelling;
 pub mod terminal;
 pub mod training;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use shards::uri::ShardUri;
+
 use crate::batch::Batch;
 use crate::config::LoaderConfig;
 use crate::decode::{Decoded, Example, decode};
@@ -32,8 +34,7 @@ impl Loader {
             (Some(given), _) => given,
             (None, Some(sizes)) => sizes.iter().sum(),
             (None, None) => {
-                let shard = unknown.map(|index| uris[index].to_string()).unwrap_or_default();
-                return Err(Error::UnknownSize { shard });
+                return Err(unknown_size(&uris[unknown.unwrap_or(0)]));
             }
         };
         if num_samples == 0 {
@@ -69,6 +70,14 @@ impl Loader {
     /// Counts since the loader was made.
     pub fn stats(&self) -> LoaderStats {
         self.context.tally.lock().clone()
+    }
+}
+
+/// A shard without a size may simply not be there.
+fn unknown_size(shard: &ShardUri) -> Error {
+    match shard.local_path().map(|path| (path, path.metadata())) {
+        Some((path, Err(error))) => Error::io("open", path)(error),
+        _ => Error::UnknownSize { shard: shard.to_string() },
     }
 }
 

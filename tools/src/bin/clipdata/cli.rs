@@ -43,58 +43,58 @@ pub struct Download {
     #[arg(value_name = "URL_LIST")]
     pub url_list: PathBuf,
     /// Folder of the shards; created
-    #[arg(long, alias = "output_folder", value_name = "DIR", default_value = "images")]
+    #[arg(long, value_name = "DIR", default_value = "images")]
     pub output_folder: PathBuf,
     /// Column that holds the URL
-    #[arg(long, alias = "url_col", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub url_col: Option<String>,
     /// Column that holds the caption; without it only headerless lists (caption TAB url) have captions
-    #[arg(long, alias = "caption_col", value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     pub caption_col: Option<String>,
     /// Other columns to keep in the metadata
-    #[arg(long, alias = "save_additional_columns", value_name = "NAME", value_delimiter = ',')]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub save_additional_columns: Vec<String>,
     /// Side of the pictures after resizing
-    #[arg(long, alias = "image_size", value_name = "PIXELS", default_value_t = 256)]
+    #[arg(long, value_name = "PIXELS", default_value_t = 256)]
     pub image_size: u32,
     /// How a picture is brought to that size
-    #[arg(long, alias = "resize_mode", value_enum, default_value_t = ResizeModeArg::Border)]
+    #[arg(long, value_enum, default_value_t = ResizeModeArg::Border)]
     pub resize_mode: ResizeModeArg,
     /// Leave pictures that are smaller as they are
-    #[arg(long, alias = "resize_only_if_bigger")]
+    #[arg(long)]
     pub resize_only_if_bigger: bool,
     /// Format of the stored pictures
-    #[arg(long, alias = "encode_format", value_enum, default_value_t = EncodeFormatArg::Jpg)]
+    #[arg(long, value_enum, default_value_t = EncodeFormatArg::Jpg)]
     pub encode_format: EncodeFormatArg,
     /// Quality of jpg, 1 to 100 [default: 95], and webp, over 100 lossless [default: 95]; effort of png, 0 to 9 [default: 6]
-    #[arg(long, alias = "encode_quality", value_name = "N")]
+    #[arg(long, value_name = "N")]
     pub encode_quality: Option<u8>,
     /// Keep the original bytes of pictures that need no resizing and have the format already
-    #[arg(long, alias = "skip_reencode")]
+    #[arg(long)]
     pub skip_reencode: bool,
     /// Store every body as it came, undecoded
-    #[arg(long, alias = "disable_all_reencoding")]
+    #[arg(long)]
     pub disable_all_reencoding: bool,
     /// Skip pictures whose shorter side is smaller
-    #[arg(long, alias = "min_image_size", value_name = "PIXELS", default_value_t = 0)]
+    #[arg(long, value_name = "PIXELS", default_value_t = 0)]
     pub min_image_size: u32,
     /// Skip pictures with more pixels
-    #[arg(long, alias = "max_image_area", value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS")]
     pub max_image_area: Option<u64>,
     /// Skip pictures whose longer side is more than this many times the shorter one
-    #[arg(long, alias = "max_aspect_ratio", value_name = "RATIO")]
+    #[arg(long, value_name = "RATIO")]
     pub max_aspect_ratio: Option<f64>,
     /// Rows of the list in one shard
-    #[arg(long, alias = "number_sample_per_shard", value_name = "ROWS", default_value_t = 10_000)]
+    #[arg(long, value_name = "ROWS", default_value_t = 10_000)]
     pub number_sample_per_shard: usize,
     /// Digits of the shard's number in its name
-    #[arg(long, alias = "oom_shard_count", value_name = "DIGITS", default_value_t = 5)]
+    #[arg(long, value_name = "DIGITS", default_value_t = 5)]
     pub oom_shard_count: usize,
     /// Threads that decode and resize [default: one a core]
-    #[arg(long, alias = "processes_count", value_name = "N")]
+    #[arg(long, value_name = "N")]
     pub processes_count: Option<usize>,
     /// Downloads in flight
-    #[arg(long, alias = "thread_count", value_name = "N", default_value_t = 256)]
+    #[arg(long, value_name = "N", default_value_t = 256)]
     pub thread_count: usize,
     /// Downloads in flight from one host
     #[arg(long, value_name = "N", default_value_t = 16)]
@@ -106,13 +106,13 @@ pub struct Download {
     #[arg(long, value_name = "BYTES", default_value_t = 50_000_000)]
     pub max_body_bytes: u64,
     /// Hash of the downloaded bytes to keep
-    #[arg(long, alias = "compute_hash", value_enum, default_value_t = HashArg::Sha256)]
+    #[arg(long, value_enum, default_value_t = HashArg::Sha256)]
     pub compute_hash: HashArg,
     /// Leave the pictures' EXIF out of the metadata
     #[arg(long)]
     pub no_extract_exif: bool,
     /// Name in the user agent, for sites that want to know who asks
-    #[arg(long, alias = "user_agent_token", value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN")]
     pub user_agent_token: Option<String>,
     /// X-Robots-Tag directives that forbid a picture; an empty value honours none
     #[arg(

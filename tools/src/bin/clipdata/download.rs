@@ -40,7 +40,9 @@ fn hint(report: &DownloadReport) -> Option<&'static str> {
     let (kind, count) = report.failures_by_kind.iter().max_by_key(|(_, count)| **count)?;
     match kind.as_str() {
         _ if count * 2 < report.count => None,
-        "forbidden_address" => Some("--allow-private-addresses lets URLs lead to this machine and to private networks"),
+        "forbidden_address" => Some(
+            "--allow-private-addresses lets URLs lead to this machine and to private networks; start in another --output-folder",
+        ),
         "dns" | "connect" => Some("is this machine on the network? proxies are not used"),
         "timeout" => Some("a larger --timeout or a smaller --thread-count may help"),
         "bad_row" | "bad_url" | "scheme" => Some("--url-col names the column that holds the URL"),
@@ -147,7 +149,10 @@ fn summary(report: &DownloadReport, output_folder: &str) -> String {
     }
     if report.shards_already_done > 0 {
         let (shards, rows) = (report.shards_already_done, human::thousands(report.rows_already_done));
-        text.push_str(&format!("of these, {} with {rows} rows were done before\n", human::counted(shards, "shard")));
+        text.push_str(&format!(
+            "of these, {} with {rows} rows: done before, kept as they are (another --output-folder starts anew)\n",
+            human::counted(shards, "shard")
+        ));
     }
     text.push_str(&format!(
         "{} in `{output_folder}`, {} downloaded in {}, {:.0} images/s\n",

@@ -8,11 +8,11 @@ mod stats;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tools::exit;
+use tools::{exit, spelling};
 
 fn main() -> ExitCode {
     exit::start_logging();
-    let result = match cli::Cli::parse().verb {
+    let result = match cli::Cli::parse_from(spelling::arguments()).verb {
         cli::Verb::Download(arguments) => download::run(*arguments),
         cli::Verb::Stats(arguments) => stats::run(&arguments),
         cli::Verb::Serve(arguments) => serve::run(&arguments),

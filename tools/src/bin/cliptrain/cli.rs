@@ -40,25 +40,25 @@ pub enum Verb {
 #[derive(Debug, Args)]
 pub struct Train {
     /// Shards to train on: paths or URLs with {000..999} and `::` between sources
-    #[arg(long, alias = "train_data", value_name = "SPEC", help_heading = "Data")]
+    #[arg(long, value_name = "SPEC", help_heading = "Data")]
     pub train_data: Option<String>,
     /// Samples of one epoch; without it sizes.json or the _stats.json files beside the shards tell
-    #[arg(long, alias = "train_num_samples", value_name = "N", help_heading = "Data")]
+    #[arg(long, value_name = "N", help_heading = "Data")]
     pub train_num_samples: Option<u64>,
     /// Kind of the training data
-    #[arg(long, alias = "dataset_type", value_enum, default_value_t = DatasetType::Auto, help_heading = "Data")]
+    #[arg(long, value_enum, default_value_t = DatasetType::Auto, help_heading = "Data")]
     pub dataset_type: DatasetType,
     /// Draw shards with replacement
-    #[arg(long, alias = "dataset_resampled", help_heading = "Data")]
+    #[arg(long, help_heading = "Data")]
     pub dataset_resampled: bool,
     /// Threads that read and decode
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Data")]
     pub workers: usize,
     /// Pairs in one batch
-    #[arg(long, alias = "batch_size", value_name = "N", default_value_t = 64, help_heading = "Data")]
+    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Data")]
     pub batch_size: usize,
 
-    /// Preset such as ViT-B-32, or a JSON file with a model_cfg
+    /// Preset (ViT-B-32, ViT-B-16, ViT-L-14 ...; tiny-32 trains in minutes on a CPU), or a JSON file with a model_cfg
     #[arg(long, value_name = "NAME|FILE", default_value = "ViT-B-32", help_heading = "Model")]
     pub model: String,
     /// Weights to start from or to evaluate: a folder with open_clip_model.safetensors, or that file
@@ -93,7 +93,7 @@ pub struct Train {
     #[arg(long, value_name = "STEPS", default_value_t = 10_000, help_heading = "Optimization")]
     pub warmup: u64,
     /// Learning rate after warm-up
-    #[arg(long, alias = "lr_scheduler", value_enum, default_value_t = Scheduler::Cosine, help_heading = "Optimization")]
+    #[arg(long, value_enum, default_value_t = Scheduler::Cosine, help_heading = "Optimization")]
     pub lr_scheduler: Scheduler,
     /// Largest global L2 norm of the gradients
     #[arg(
@@ -108,13 +108,13 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Optimization")]
     pub seed: u64,
     /// Scale range of the random crop: key=value pairs such as scale=(0.5,1.0)
-    #[arg(long, alias = "aug_cfg", value_name = "KEY=VALUE", num_args = 1.., help_heading = "Optimization")]
+    #[arg(long, value_name = "KEY=VALUE", num_args = 1.., help_heading = "Optimization")]
     pub aug_cfg: Vec<String>,
 
     /// Pictures to classify: a folder of class folders, or shards whose samples have a .cls
     #[arg(long, value_name = "DIR|SPEC", help_heading = "Zero-shot evaluation")]
     pub zeroshot_data: Option<String>,
-    /// Names of the classes: a JSON list, or one a line
+    /// Names of the classes: a JSON list, or one a line [default: the class folders' names]
     #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
     pub zeroshot_classnames: Option<PathBuf>,
     /// Templates with {} for the class name: a JSON list, or one a line [default: "a photo of a {}."]
@@ -137,10 +137,10 @@ pub struct Train {
     #[arg(long, value_name = "NAME", help_heading = "Output")]
     pub name: Option<String>,
     /// Steps between two log lines
-    #[arg(long, alias = "log_every_n_steps", value_name = "STEPS", default_value_t = 100, help_heading = "Output")]
+    #[arg(long, value_name = "STEPS", default_value_t = 100, help_heading = "Output")]
     pub log_every_n_steps: u64,
     /// Epochs between two checkpoints
-    #[arg(long, alias = "save_frequency", value_name = "EPOCHS", default_value_t = 1, help_heading = "Output")]
+    #[arg(long, value_name = "EPOCHS", default_value_t = 1, help_heading = "Output")]
     pub save_frequency: u64,
     /// JSON Lines on standard output, ending in a summary
     #[arg(long, help_heading = "Output")]

@@ -7,11 +7,11 @@ mod train;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tools::exit;
+use tools::{exit, spelling};
 
 fn main() -> ExitCode {
     exit::start_logging();
-    let arguments = cli::Cli::parse();
+    let arguments = cli::Cli::parse_from(spelling::arguments());
     let result = match arguments.verb {
         Some(cli::Verb::Demo(demo)) => demo::run(&demo),
         None => train::run(&arguments.train),

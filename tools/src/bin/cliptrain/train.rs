@@ -27,6 +27,9 @@ pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
     match &arguments.train_data {
         Some(spec) => train(arguments, spec, tasks),
         None if arguments.pretrained.is_some() && !tasks.is_empty() => evaluate(arguments, tasks),
+        None if arguments.pretrained.is_some() => {
+            Err(anyhow::anyhow!("nothing to do with --pretrained: neither --train-data nor --zeroshot-data was given"))
+        }
         None => Err(anyhow::anyhow!("nothing to do: neither --train-data nor weights to evaluate were given").context(
             Hint(
                 "cliptrain --train-data SPEC trains; --pretrained PATH --zeroshot-data DIR evaluates; see --help"
@@ -206,6 +209,9 @@ fn task(arguments: &Train) -> anyhow::Result<Option<ZeroShotTask>> {
     let Some(data) = &arguments.zeroshot_data else { return Ok(None) };
     let labels = match Path::new(data) {
         path if path.is_dir() => Labels::Folder(path.to_path_buf()),
+        path if !path.exists() && !data.contains(['{', ':']) => {
+            bail!("--zeroshot-data: cannot open `{data}`: no such file or folder")
+        }
         _ => Labels::Shards(shards::spec::ShardSpec::parse(data).context("--zeroshot-data")?),
     };
     let class_names = arguments.zeroshot_classnames.as_deref();
