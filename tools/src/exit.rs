@@ -44,6 +44,20 @@ pub fn start_logging() {
         .with_target(false)
         .without_time()
         .init();
+    // Panics are caught and told as errors; where they happened is for whoever sets RUST_LOG.
+    std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
+}
+
+/// Runs a command so that a fault of the program itself ends as an error, too.
+///
+/// # Errors
+/// Those of `command`, and its panic.
+pub fn guarded(command: impl FnOnce() -> anyhow::Result<Outcome>) -> anyhow::Result<Outcome> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(command)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+        let error = anyhow::anyhow!("a fault of this program: {}", text.unwrap_or("no reason given"));
+        Err(error.context(Hint("RUST_LOG=debug shows where; a damaged input file may be the cause".to_owned())))
+    })
 }
 
 /// Turns a command's result into an exit code, printing `error:`, `caused by:` and `hint:` once

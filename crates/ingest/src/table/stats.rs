@@ -1,6 +1,7 @@
 //! What a table of URLs is like: counts, sizes, captions, scores and hosts, over one or many
 //! parquet, csv or tsv files.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use polars::prelude::*;
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::hosts::{HostCounter, HostStats};
 use super::numbers::NumberStats;
 use super::scan::{broken, column, files, scan};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Version of [`TableStats`] as JSON; grows when a field changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -74,6 +75,20 @@ pub struct TableStats {
 /// When a file cannot be read, or has other columns than the first.
 pub fn stats(paths: &[PathBuf], options: &StatsOptions) -> Result<TableStats> {
     let files = files(paths)?;
+    if let Some(described) = unless_it_panics(&files, options) {
+        return described;
+    }
+    let damaged = files.iter().find(|file| unless_it_panics(std::slice::from_ref(*file), options).is_none());
+    let path = damaged.or(files.first()).cloned().unwrap_or_default();
+    Err(Error::Table { path, reason: "it is damaged: the reader of tables broke on it".into() })
+}
+
+/// polars panics on some damaged parquet files; `None` where it does.
+fn unless_it_panics(files: &[PathBuf], options: &StatsOptions) -> Option<Result<TableStats>> {
+    catch_unwind(AssertUnwindSafe(|| described(files, options))).ok()
+}
+
+fn described(files: &[PathBuf], options: &StatsOptions) -> Result<TableStats> {
     let tables = files.iter().map(|file| Ok((file.as_path(), scan(file)?))).collect::<Result<Vec<_>>>()?;
     let table = Table::join(tables)?;
     let url = column(&table.schema, &URL_NAMES).cloned();

@@ -12,10 +12,10 @@ use tools::{exit, spelling};
 
 fn main() -> ExitCode {
     exit::start_logging();
-    let result = match cli::Cli::parse_from(spelling::arguments()).verb {
+    let verb = cli::Cli::parse_from(spelling::arguments()).verb;
+    exit::finish(exit::guarded(|| match verb {
         cli::Verb::Download(arguments) => download::run(*arguments),
         cli::Verb::Stats(arguments) => stats::run(&arguments),
         cli::Verb::Serve(arguments) => serve::run(&arguments),
-    };
-    exit::finish(result)
+    }))
 }

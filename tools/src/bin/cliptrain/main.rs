@@ -12,9 +12,8 @@ use tools::{exit, spelling};
 fn main() -> ExitCode {
     exit::start_logging();
     let arguments = cli::Cli::parse_from(spelling::arguments());
-    let result = match arguments.verb {
-        Some(cli::Verb::Demo(demo)) => demo::run(&demo),
+    exit::finish(exit::guarded(|| match &arguments.verb {
+        Some(cli::Verb::Demo(demo)) => demo::run(demo),
         None => train::run(&arguments.train),
-    };
-    exit::finish(result)
+    }))
 }
