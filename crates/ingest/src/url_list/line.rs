@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 
 /// A line longer than this is no row of a list, and is not kept in memory.
-const MAX_LINE_BYTES: u64 = 8 << 20;
+pub const MAX_LINE_BYTES: u64 = 1 << 20;
 
 /// A list as a stream of bytes, gunzipped where the name says so, without a byte order mark.
 pub type Source = Box<dyn BufRead + Send>;

@@ -7,11 +7,13 @@
 //!   Conceptual Captions.
 //! - A row that cannot be read is handed on as a [`BadRow`], counted and never dropped. Blank
 //!   lines are no rows. Bytes that are not UTF-8 become U+FFFD; such rows are counted.
-//! - A file that cannot be read on, and a column that is not there, are errors.
+//! - A damaged part of a parquet file costs the rows in it, each of them counted. A text file that cannot be read on,
+//!   and a column that is not there, are errors.
 
 mod columns;
 mod line;
 mod quoted;
+mod row_groups;
 mod tables;
 mod text;
 
@@ -204,7 +206,7 @@ impl UrlList {
             InputFormat::Txt => text::lines(path, &self.wanted, lossy),
             InputFormat::Tsv => text::tabbed(path, &self.wanted, lossy),
             InputFormat::Csv => quoted::rows(path, &self.wanted, lossy),
-            InputFormat::Parquet => tables::rows(path, &self.wanted),
+            InputFormat::Parquet => tables::rows(path, &self.wanted, lossy),
         }
     }
 }

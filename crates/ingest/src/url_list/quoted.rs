@@ -1,36 +1,44 @@
 //! Lists with quoting: csv after RFC 4180.
+//!
+//! A quoted field may span lines, but not many: a quote that is never closed would swallow the rest of the list into one
+//! row. Such a line is a bad row, and reading goes on with the line behind it.
 
+use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use csv::ByteRecord;
 
-use super::line::{Source, open};
-use super::{Columns, Lossy, Rows, Wanted, columns};
+use super::line::{Line, Lines, open};
+use super::{BadRow, Columns, Lossy, Rows, Wanted, columns};
 use crate::error::{Error, Result};
 
-type Reader = csv::Reader<Source>;
+/// Lines that a row may span, and their bytes.
+const MAX_LINES: usize = 64;
+const MAX_BYTES: usize = 1 << 20;
 
 /// Commas separate, double quotes protect.
 ///
 /// # Errors
 /// When the file cannot be read or lacks a wanted column.
 pub(super) fn rows(path: Arc<Path>, wanted: &Wanted, lossy: Lossy) -> Result<(Columns, Rows)> {
-    let mut reader = reader(&path)?;
-    let first = fields_of_first(&mut reader, &path)?;
+    let mut records = Records::open(&path)?;
+    let first = fields_of_first(&mut records, &path)?;
     let places = match columns::by_first_row(&path, &first, wanted)? {
         Some(places) => {
-            reader = self::reader(&path)?;
+            records = Records::open(&path)?;
             places
         }
         None => columns::by_header(&path, &first, wanted)?,
     };
     let described = places.columns(wanted);
-    let rows = (0..).zip(reader.into_byte_records()).map(move |(index, record)| {
-        let record = record.map_err(|e| broken(&path, &e))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let fields = record.iter().map(|field| lossy.text(field)).collect();
-        Ok(places.row(fields, index, line, &path))
+    let rows = (0..).zip(records).map(move |(index, record)| {
+        let (line, record) = record.map_err(Error::io("read the url list", &path))?;
+        Ok(match record {
+            Ok(record) => places.row(record.iter().map(|field| lossy.text(field)).collect(), index, line, &path),
+            Err(reason) => Err(BadRow { index, file: Arc::clone(&path), line, reason }),
+        })
     });
     Ok((described, Box::new(rows)))
 }
@@ -40,19 +48,135 @@ pub(super) fn rows(path: Arc<Path>, wanted: &Wanted, lossy: Lossy) -> Result<(Co
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn first_row(path: &Path) -> Result<Vec<String>> {
-    fields_of_first(&mut reader(path)?, path)
+    fields_of_first(&mut Records::open(path)?, path)
 }
 
-fn fields_of_first(reader: &mut Reader, path: &Path) -> Result<Vec<String>> {
+fn fields_of_first(records: &mut Records, path: &Path) -> Result<Vec<String>> {
+    Ok(match records.next().transpose().map_err(Error::io("read the url list", path))? {
+        Some((_, Ok(record))) => record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect(),
+        Some((_, Err(_))) | None => Vec::new(),
+    })
+}
+
+/// The records of a csv with the numbers of their first lines, or what is wrong with a line.
+struct Records {
+    lines: Lines,
+    /// Lines that were read in vain behind a quote that is never closed.
+    again: VecDeque<(u64, Line)>,
+}
+
+impl Records {
+    fn open(path: &Path) -> Result<Self> {
+        Ok(Self { lines: Lines::new(open(path)?), again: VecDeque::new() })
+    }
+
+    fn line(&mut self) -> io::Result<Option<(u64, Line)>> {
+        self.again.pop_front().map_or_else(|| self.lines.next().transpose(), |line| Ok(Some(line)))
+    }
+
+    fn read(&mut self) -> io::Result<Option<(u64, std::result::Result<ByteRecord, String>)>> {
+        let Some((number, first)) = self.line()? else { return Ok(None) };
+        let Line::Whole(mut text) = first else { return Ok(Some((number, Err("the line is too long".into())))) };
+        let mut taken: Vec<(u64, Line)> = Vec::new();
+        loop {
+            let more = match quotes(&text) {
+                Quotes::Closed => break,
+                Quotes::Open if taken.len() + 1 < MAX_LINES && text.len() < MAX_BYTES => self.line()?,
+                Quotes::Open | Quotes::NeverClosed => None,
+            };
+            let Some((place, Line::Whole(next))) = more else {
+                taken.into_iter().chain(more).rev().for_each(|line| self.again.push_front(line));
+                return Ok(Some((number, Err("a quote is opened and never closed".into()))));
+            };
+            text.push(b'\n');
+            text.extend_from_slice(&next);
+            taken.push((place, Line::Whole(next)));
+        }
+        Ok(Some((number, parsed(&text))))
+    }
+}
+
+impl Iterator for Records {
+    type Item = io::Result<(u64, std::result::Result<ByteRecord, String>)>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.read().transpose()
+    }
+}
+
+/// Whether a field that began with a quote needs more lines.
+///
+/// A quote that closes behind the end of its line has a comma or the end of a line behind it, too: anything else is the
+/// start of another row's quoted field, and the first one was never closed.
+fn quotes(text: &[u8]) -> Quotes {
+    let (mut place, mut start) = (Place::FieldStart, 0);
+    for (at, byte) in text.iter().enumerate() {
+        place = match (place, byte) {
+            (Place::FieldStart, b'"') => {
+                start = at;
+                Place::Within
+            }
+            (Place::Within, b'"') => Place::Closed,
+            (Place::Within, _) => Place::Within,
+            // A doubled quote is one that belongs to the text.
+            (Place::Closed, b'"') => Place::Within,
+            (_, b',') => Place::FieldStart,
+            (Place::Closed, _) if text[start..at].contains(&b'\n') => return Quotes::NeverClosed,
+            _ => Place::Plain,
+        };
+    }
+    if place == Place::Within { Quotes::Open } else { Quotes::Closed }
+}
+
+/// Where in a record a byte stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    FieldStart,
+    Plain,
+    Within,
+    Closed,
+}
+
+#[derive(PartialEq, Eq)]
+enum Quotes {
+    Closed,
+    Open,
+    NeverClosed,
+}
+
+fn parsed(text: &[u8]) -> std::result::Result<ByteRecord, String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut record = ByteRecord::new();
-    reader.read_byte_record(&mut record).map_err(|e| broken(path, &e))?;
-    Ok(record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect())
+    reader.read_byte_record(&mut record).map_err(|error| error.to_string())?;
+    Ok(record)
 }
 
-fn reader(path: &Path) -> Result<Reader> {
-    Ok(csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(open(path)?))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn broken(path: &Path, reason: &csv::Error) -> Error {
-    Error::List { path: path.to_path_buf(), reason: reason.to_string() }
+    fn records(text: &str) -> Vec<(u64, std::result::Result<Vec<String>, String>)> {
+        let lines = Lines::new(Box::new(io::Cursor::new(text.as_bytes().to_vec())));
+        let fields = |record: ByteRecord| record.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
+        Records { lines, again: VecDeque::new() }
+            .map(|record| record.map(|(line, record)| (line, record.map(fields))).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_quote_that_is_never_closed_costs_its_own_line_only() {
+        let found = records("u1,\"abc\nu2,z\nu3,\"y\"\n");
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert_eq!((found[0].0, found[0].1.is_err()), (1, true));
+        assert_eq!(found[1], (2, Ok(vec!["u2".into(), "z".into()])));
+        assert_eq!(found[2], (3, Ok(vec!["u3".into(), "y".into()])));
+    }
+
+    #[test]
+    fn quoted_fields_span_lines_and_stray_quotes_are_text() {
+        let found = records("u1,\"a \"\"b\"\"\nc\"\nu2,5\" pipe\n");
+        assert_eq!(found[0], (1, Ok(vec!["u1".into(), "a \"b\"\nc".into()])));
+        assert_eq!(found[1], (3, Ok(vec!["u2".into(), "5\" pipe".into()])));
+        assert_eq!(records("\"a\"b,c\n")[0], (1, Ok(vec!["ab".into(), "c".into()])));
+    }
 }

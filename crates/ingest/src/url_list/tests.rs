@@ -134,3 +134,44 @@ fn a_parquet_list_gives_columns_with_their_types() {
     assert_eq!(read.rows[1].as_ref().unwrap_err().line, 2);
     assert_eq!(read.columns.extra, [("similarity".to_string(), ColumnKind::Float)]);
 }
+
+/// A table of 600 rows in row groups of 300, of which row 450 has a URL that is not UTF-8.
+fn table_with_damage() -> Vec<u8> {
+    let urls: Vec<String> = (0..600).map(|row| format!("http://a/{row}-unlike-the-others.jpg")).collect();
+    let batch = RecordBatch::try_from_iter([("url", Arc::new(StringArray::from(urls)) as _)]).unwrap();
+    let properties = parquet::file::properties::WriterProperties::builder()
+        .set_max_row_group_row_count(Some(300))
+        .set_dictionary_enabled(false)
+        .set_compression(parquet::basic::Compression::UNCOMPRESSED)
+        .set_statistics_enabled(parquet::file::properties::EnabledStatistics::None)
+        .build();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let wanted = b"450-unlike";
+    let place = bytes.windows(wanted.len()).position(|window| window == wanted).unwrap();
+    bytes[place] = 0xff;
+    bytes
+}
+
+#[test]
+fn a_parquet_value_that_is_not_utf8_costs_its_own_row() {
+    let read = read("list.parquet", &table_with_damage());
+    assert_eq!(read.rows.len(), 600);
+    let bad: Vec<_> = read.rows.iter().filter_map(|row| row.as_ref().err()).collect();
+    assert_eq!(bad.iter().map(|row| row.line).collect::<Vec<_>>(), [451]);
+    assert!(bad[0].reason.to_lowercase().contains("utf"), "{}", bad[0]);
+    assert_eq!(read.rows[599].as_ref().unwrap().url, "http://a/599-unlike-the-others.jpg");
+}
+
+#[test]
+fn a_damaged_parquet_page_costs_its_row_group_at_most() {
+    let mut bytes = table_with_damage();
+    // The first page follows the magic number; its header is the first thing in it.
+    bytes[4..24].fill(0xff);
+    let read = read("list.parquet", &bytes);
+    assert_eq!(read.rows.len(), 600);
+    assert!(read.rows[..300].iter().all(|row| row.is_err()));
+    assert_eq!(read.rows[300..].iter().filter(|row| row.is_err()).count(), 1);
+}
