@@ -166,3 +166,20 @@ fn wrong_usage_exits_with_2() {
     let finished = clipdata().args(["download", "list.txt", "--resize-mode", "stretch"]).run().expect_code(2);
     assert!(finished.stderr.contains("keep_ratio"), "{}", finished.stderr);
 }
+
+#[test]
+fn a_quote_left_open_costs_its_own_row() {
+    let (server, folder) = (server(3), TempDir::new().unwrap());
+    let text = format!(
+        "url,caption\n{},\"never closed\n{},plain\n{},\"closed, with a comma\"\n",
+        server.url("/0.jpg"),
+        server.url("/1.jpg"),
+        server.url("/2.jpg")
+    );
+    let output = folder.path().join("shards");
+    let finished = download(&list(&folder, "list.csv", &text), &output, &["--caption-col", "caption"]).success();
+    let summary = summary(&finished);
+    assert_eq!((&summary["count"], &summary["successes"]), (&json!(3), &json!(2)), "{summary}");
+    assert_eq!(summary["failures_by_kind"], json!({ "bad_row": 1 }), "{summary}");
+    assert_eq!(members(&output.join("00000.tar"))["000002.txt"], b"closed, with a comma");
+}

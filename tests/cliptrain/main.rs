@@ -135,3 +135,34 @@ fn what_cannot_be_done_is_refused_before_any_work() {
         assert!(finished.stderr.starts_with("error: "), "{}", finished.stderr);
     }
 }
+
+#[test]
+fn an_interrupt_ends_a_run_whose_source_stalls() {
+    let folder = TempDir::new().unwrap();
+    let started = folder.path().join("started");
+    let spec = format!("pipe:touch {}; sleep 600", started.display());
+    let run = train(&folder, &spec, "run").args(["--dataset-type", "webdataset", "--train-num-samples", "8"]);
+    let mut child = run.spawn();
+    while !started.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended before its source was opened");
+        std::thread::yield_now();
+    }
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &id]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn weights_that_are_not_numbers_have_no_score() {
+    let folder = TempDir::new().unwrap();
+    let (spec, classes) = (shards(&folder), class_folders(&folder));
+    let _ = train(&folder, &spec, "run").run().success();
+    let path = weights(&folder, "run").join("open_clip_model.safetensors");
+    let mut bytes = fs::read(&path).unwrap();
+    let end = bytes.len();
+    bytes[end - (1 << 16)..].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let evaluation = cliptrain().arg("--pretrained").arg(weights(&folder, "run")).arg("--zeroshot-data").arg(&classes);
+    let finished = evaluation.run().expect_code(2);
+    assert!(finished.stderr.contains("not numbers"), "{finished}");
+}

@@ -15,10 +15,11 @@ pub fn live_line() -> ProgressBar {
     bar
 }
 
-/// Calls `stop` at the first Ctrl-C or SIGTERM, and lets the process die at the second.
+/// Calls `stop` at the first Ctrl-C or SIGTERM, and ends the process at the second.
 ///
 /// # Errors
 /// When the watcher thread cannot be started.
+#[expect(clippy::exit, reason = "whoever asks twice does not want to wait for anything")]
 pub fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
@@ -33,8 +34,8 @@ pub fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> std::io::Result<()>
             stop();
             eprintln!("stopping; once more to stop at once");
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            // The default action of the signal is masked by now, so end as it would.
-            std::process::abort();
+            // What a shell expects of a program that Ctrl-C ended.
+            std::process::exit(130);
         });
     })?;
     Ok(())

@@ -4,10 +4,9 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, bail};
-use loader::{Loader, LoaderConfig, Sampling, Tokenize, Transform};
+use loader::{Loader, LoaderConfig, Sampling, Stop, Tokenize, Transform};
 use model::clip::Clip;
 use model::tokenizer::{ClipTokenizer, VOCAB_SIZE};
 use shards::spec::ShardSpec;
@@ -17,6 +16,7 @@ use trainer::train::{Run, Trained, train};
 use trainer::{Event, StepReport, TrainConfig};
 
 use crate::exit::Hint;
+use crate::terminal;
 
 /// The data of a run.
 #[derive(Clone, Debug)]
@@ -37,11 +37,11 @@ pub struct TrainData {
     pub crop_scale: (f64, f64),
 }
 
-/// Opens the data for a model.
+/// Opens the data for a model; batches end early once `stop` is set.
 ///
 /// # Errors
 /// When the specification is malformed, or the number of samples is unknown.
-pub fn open(data: &TrainData, clip: &Clip) -> anyhow::Result<Loader> {
+pub fn open(data: &TrainData, clip: &Clip, stop: &Stop) -> anyhow::Result<Loader> {
     let text = &clip.config().text_cfg;
     let tokenizer = ClipTokenizer::shared()?;
     if text.vocab_size < VOCAB_SIZE {
@@ -55,11 +55,30 @@ pub fn open(data: &TrainData, clip: &Clip) -> anyhow::Result<Loader> {
     config.workers = data.workers;
     config.seed = data.seed;
     config.sampling = data.sampling;
+    config.stop = stop.clone();
     config.num_samples = data.num_samples;
     config.transform = Transform::Train { scale: data.crop_scale, ratio: (3.0 / 4.0, 4.0 / 3.0) };
-    Loader::new(config)
-        .with_context(|| Hint("--train-num-samples N says how many samples an epoch has".to_owned()))
-        .with_context(|| format!("cannot train on `{}`", data.spec))
+    let loader = match Loader::new(config) {
+        Err(error @ loader::Error::UnknownSize { .. }) => Err(anyhow::Error::new(error)
+            .context(Hint("--train-num-samples N says how many samples an epoch has".to_owned()))),
+        loader => loader.map_err(anyhow::Error::new),
+    };
+    loader.with_context(|| format!("cannot train on `{}`", data.spec))
+}
+
+/// A stop that the first Ctrl-C or SIGTERM sets; commands that stream shards are ended with it.
+///
+/// # Errors
+/// When signals cannot be watched.
+pub fn stop_on_interrupt() -> anyhow::Result<Stop> {
+    let stop = Stop::default();
+    let stopper = stop.clone();
+    let interrupted = move || {
+        stopper.set();
+        shards::store::end_commands();
+    };
+    terminal::on_interrupt(interrupted).context("cannot watch for Ctrl-C")?;
+    Ok(stop)
 }
 
 /// Trains, telling `listener` and writing `out.log` in the run's folder.
@@ -71,11 +90,11 @@ pub fn run(
     clip: Clip,
     data: &TrainData,
     tasks: Vec<ZeroShotTask>,
-    stop: &AtomicBool,
+    stop: &Stop,
     listener: &mut dyn FnMut(&Event),
 ) -> anyhow::Result<Trained> {
     config.validate()?;
-    let loader = open(data, &clip)?;
+    let loader = open(data, &clip, stop)?;
     let tasks = prepare(tasks)?;
     let trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
     std::fs::create_dir_all(&config.run_dir)
@@ -88,7 +107,7 @@ pub fn run(
     let tokenizer = ClipTokenizer::shared()?;
     let run = Run { config, trainer, loader: &loader, tokenizer, tasks, stop, listener: &mut tell };
     let trained = train(run)?;
-    log.line(&format!("loader: {}", serde_json::to_string(&loader.stats())?));
+    log.line(&format!("loader: {}", serde_json::to_string(&trained.loader)?));
     Ok(trained)
 }
 

@@ -140,15 +140,16 @@ impl DownloadConfig {
     /// # Errors
     /// Names the first option whose value cannot work.
     pub fn validate(&self) -> Result<()> {
-        at_least_one("number_sample_per_shard", self.number_sample_per_shard as u64)?;
-        at_least_one("oom_shard_count", self.oom_shard_count as u64)?;
-        at_least_one("thread_count", self.thread_count as u64)?;
-        at_least_one("max_connections_per_host", self.max_connections_per_host as u64)?;
+        between("number_sample_per_shard", self.number_sample_per_shard, 1, 10_000_000)?;
+        between("oom_shard_count", self.oom_shard_count, 1, 18)?;
+        between("processes_count", self.processes_count, 0, 1024)?;
+        between("thread_count", self.thread_count, 1, 65_536)?;
+        between("max_connections_per_host", self.max_connections_per_host, 1, 65_536)?;
         at_least_one("timeout", self.timeout.as_nanos().try_into().unwrap_or(u64::MAX))?;
         at_least_one("max_body_bytes", self.max_body_bytes)?;
         at_least_one("memory_budget_bytes", self.memory_budget_bytes)?;
         at_least_one("image_size", self.image_size.into())?;
-        at_least_one("max_image_pixels", self.max_image_pixels)?;
+        at_least_one("max_image_area", self.max_image_pixels)?;
         self.validate_picture()?;
         self.validate_columns()
     }
@@ -170,10 +171,6 @@ impl DownloadConfig {
             let reason = format!("expected at least 1, got {}", self.max_aspect_ratio);
             return Err(Error::Config { option: "max_aspect_ratio", reason });
         }
-        if self.oom_shard_count > 18 {
-            let reason = format!("expected at most 18 digits, got {}", self.oom_shard_count);
-            return Err(Error::Config { option: "oom_shard_count", reason });
-        }
         Ok(())
     }
 
@@ -188,6 +185,13 @@ impl DownloadConfig {
         }
         Ok(())
     }
+}
+
+fn between(option: &'static str, value: usize, least: usize, most: usize) -> Result<()> {
+    if (least..=most).contains(&value) {
+        return Ok(());
+    }
+    Err(Error::Config { option, reason: format!("expected {least} to {most}, got {value}") })
 }
 
 fn at_least_one(option: &'static str, value: u64) -> Result<()> {
@@ -211,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_work_is_named() {
-        assert_eq!(refused(|c| c.thread_count = 0), "option `thread_count`: expected at least 1, got 0");
+        assert_eq!(refused(|c| c.thread_count = 0), "option `thread_count`: expected 1 to 65536, got 0");
         assert!(
             refused(|c| (c.encode_format, c.encode_quality) = (EncodeFormat::Png, Some(95)))
                 .contains("0 to 9 for png, got 95")

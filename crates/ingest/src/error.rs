@@ -29,7 +29,7 @@ pub enum Error {
         reason: String,
     },
     /// A list or table lacks a column that was asked for.
-    #[error("`{}` has no column `{column}` (it has {available})", path.display())]
+    #[error("`{}` has no column `{column}` (it has {})", path.display(), or_nothing(available))]
     MissingColumn {
         /// The list or table.
         path: PathBuf,
@@ -95,6 +95,10 @@ pub enum Error {
         /// Why it ended.
         reason: String,
     },
+}
+
+fn or_nothing(available: &str) -> &str {
+    if available.is_empty() { "nothing: is it empty?" } else { available }
 }
 
 impl Error {

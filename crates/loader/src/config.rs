@@ -7,6 +7,7 @@ use shards::spec::ShardSpec;
 
 use crate::error::{Error, Result};
 use crate::split::Replica;
+use crate::stop::Stop;
 use crate::tokenized::Tokenize;
 use crate::transform::Transform;
 
@@ -66,6 +67,8 @@ pub struct LoaderConfig {
     pub on_shard_error: OnShardError,
     /// The largest picture that is decoded.
     pub limits: Limits,
+    /// Ends an epoch before its last batch.
+    pub stop: Stop,
 }
 
 impl LoaderConfig {
@@ -88,6 +91,7 @@ impl LoaderConfig {
             num_samples: None,
             on_shard_error: OnShardError::default(),
             limits: Limits::default(),
+            stop: Stop::default(),
         }
     }
 
@@ -96,7 +100,8 @@ impl LoaderConfig {
     /// # Errors
     /// [`Error::Config`] for the first that does not.
     pub fn validate(&self) -> Result<()> {
-        require(self.batch_size > 0, "batch_size", "expected at least 1, got 0")?;
+        between("batch_size", self.batch_size, 1, MAX_BATCH)?;
+        between("workers", self.workers, 0, MAX_WORKERS)?;
         require(self.image_size > 0, "image_size", "expected at least 1, got 0")?;
         require(self.context_length > 0, "context_length", "expected at least 1, got 0")?;
         require(self.num_samples != Some(0), "num_samples", "expected at least 1, got 0")?;
@@ -114,6 +119,16 @@ impl LoaderConfig {
     pub(crate) fn shared(self) -> Arc<Self> {
         Arc::new(self)
     }
+}
+
+/// Larger batches are typing errors, and their buffers no machine could hold.
+const MAX_BATCH: usize = 1 << 20;
+
+/// More threads than any machine that reads shards has use for.
+const MAX_WORKERS: usize = 1024;
+
+fn between(setting: &'static str, value: usize, least: usize, most: usize) -> Result<()> {
+    require((least..=most).contains(&value), setting, &format!("expected {least} to {most}, got {value}"))
 }
 
 fn require(holds: bool, setting: &'static str, reason: &str) -> Result<()> {

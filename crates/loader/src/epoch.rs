@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::size::{EpochSize, epoch_size, shard_sizes};
 use crate::source::{Context, candidates};
 use crate::stats::{LoaderStats, Tally, is_worth_a_line};
-use crate::worker::{Ordered, ordered};
+use crate::worker::{Ordered, ordered, window};
 
 /// One replica's view of a data set.
 pub struct Loader {
@@ -56,9 +56,9 @@ impl Loader {
         let config = Arc::clone(&self.context.config);
         let workers = config.workers.max(1);
         // A batch is decoded while the one before it is trained on.
-        let window = config.batch_size + 2 * workers;
+        let (window, stop) = (window(config.batch_size, workers), config.stop.clone());
         let work = move |candidate: Result<_>| decode(&config, candidate?);
-        let decoded = ordered(candidates(&self.context, epoch), workers, window, work);
+        let decoded = ordered(candidates(&self.context, epoch), workers, window, &stop, work);
         Epoch {
             context: self.context.clone(),
             decoded: Some(decoded),
@@ -92,19 +92,27 @@ pub struct Epoch {
 }
 
 impl Epoch {
-    fn batch(&mut self) -> Result<Batch> {
+    /// `None` where the epoch was stopped.
+    fn batch(&mut self) -> Result<Option<Batch>> {
         let config = Arc::clone(&self.context.config);
         let side = config.image_size as usize;
         let mut batch = Batch::with_capacity(config.batch_size, side * side * 3, config.context_length);
         while batch.keys.len() < config.batch_size {
-            batch.push(self.example()?);
+            match self.example()? {
+                Some(example) => batch.push(example),
+                None => return Ok(None),
+            }
         }
-        Ok(batch)
+        Ok(Some(batch))
     }
 
-    fn example(&mut self) -> Result<Example> {
+    fn example(&mut self) -> Result<Option<Example>> {
         loop {
             let next = self.decoded.as_mut().and_then(Iterator::next);
+            // Sources that were ended with the run have errors to tell, which are none.
+            if self.context.config.stop.is_set() {
+                return Ok(None);
+            }
             let (pass, found) = match next.ok_or(Error::Thread { thread: "reading" })??? {
                 Decoded::Example(example) => (example.pass, Some(example)),
                 Decoded::Undecodable { key, shard, pass, error } => {
@@ -119,7 +127,7 @@ impl Epoch {
             };
             if let Some(example) = found {
                 self.count(&example);
-                return Ok(example);
+                return Ok(Some(example));
             }
             if self.examples == 0 && pass >= self.context.patience() {
                 return Err(self.context.no_usable_sample());
@@ -146,9 +154,9 @@ impl Iterator for Epoch {
         }
         self.batches_left -= 1;
         let batch = self.batch();
-        if batch.is_err() || self.batches_left == 0 {
+        if !matches!(batch, Ok(Some(_))) || self.batches_left == 0 {
             self.decoded = None;
         }
-        Some(batch)
+        batch.transpose()
     }
 }

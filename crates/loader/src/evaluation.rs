@@ -7,8 +7,9 @@ use shards::image::{JpegScale, Limits, decode_rgb};
 
 use crate::error::Result;
 use crate::seed::{Domain, Draws};
+use crate::stop::Stop;
 use crate::transform::Transform;
-use crate::worker::{Ordered, ordered};
+use crate::worker::{Ordered, ordered, window};
 
 /// How pictures are prepared.
 #[derive(Clone, Debug)]
@@ -21,12 +22,15 @@ pub struct EvalConfig {
     pub image_size: u32,
     /// The largest picture that is decoded.
     pub limits: Limits,
+    /// Ends the evaluation before its last batch.
+    pub stop: Stop,
 }
 
 impl EvalConfig {
     /// With the usual limits.
     pub fn new(batch_size: usize, workers: usize, image_size: u32) -> Self {
-        Self { batch_size: batch_size.max(1), workers: workers.max(1), image_size, limits: Limits::default() }
+        let (batch_size, workers) = (batch_size.max(1), workers.max(1));
+        Self { batch_size, workers, image_size, limits: Limits::default(), stop: Stop::default() }
     }
 }
 
@@ -84,7 +88,7 @@ impl EvalBatches {
     ) -> Self {
         let (side, limits) = (config.image_size, config.limits);
         let work = move |picture: std::result::Result<_, _>| prepare(picture?, side, &limits);
-        let examples = ordered(pictures, config.workers, config.batch_size + 2 * config.workers, work);
+        let examples = ordered(pictures, config.workers, window(config.batch_size, config.workers), &config.stop, work);
         Self { examples, batch_size: config.batch_size, unreadable: Vec::new(), is_over: false }
     }
 

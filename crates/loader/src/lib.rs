@@ -25,6 +25,7 @@ mod size;
 mod source;
 mod split;
 mod stats;
+mod stop;
 mod tokenized;
 pub mod transform;
 mod worker;
@@ -39,6 +40,7 @@ pub use labelled::LabelledShards;
 pub use size::{EpochSize, epoch_size};
 pub use split::Replica;
 pub use stats::LoaderStats;
+pub use stop::Stop;
 pub use tokenized::Tokenize;
 pub use transform::Transform;
 

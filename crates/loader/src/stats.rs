@@ -32,6 +32,22 @@ pub struct LoaderStats {
 }
 
 impl LoaderStats {
+    /// What was left out and why, in words; `None` where nothing was.
+    pub fn losses(&self) -> Option<String> {
+        let mut losses = Vec::new();
+        let mut add = |count: u64, what: &str| {
+            if count > 0 {
+                losses.push(format!("{count} {what}"));
+            }
+        };
+        add(self.missing_image, "samples without a picture");
+        add(self.missing_caption, "samples without a caption");
+        self.undecodable.iter().for_each(|(kind, count)| add(*count, &format!("samples undecodable ({kind})")));
+        self.shards_incomplete.iter().for_each(|(kind, count)| add(*count, &format!("shards incomplete ({kind})")));
+        add(self.shards_failed, "shards not opened");
+        (!losses.is_empty()).then(|| losses.join(", "))
+    }
+
     /// Counts the extensions of a sample that is left out.
     pub(crate) fn leave_out<'a>(&mut self, extensions: impl Iterator<Item = &'a str>) {
         for extension in extensions {

@@ -3,15 +3,22 @@
 //!
 //! One thread draws jobs, `workers` threads do them, and whoever iterates puts the results in
 //! order. At most `window` jobs are under way or waiting to be taken, whichever of them is slow.
+//!
+//! Threads that wait for a source cannot be woken; once a [`Stop`] is set they are not waited for either.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use crate::error::{Error, Result};
+use crate::stop::Stop;
+
+/// How often whoever waits for a result looks whether it is still wanted.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Results in the order of their jobs; an error where a thread panicked, and then the end.
 pub(crate) struct Ordered<O> {
@@ -20,6 +27,7 @@ pub(crate) struct Ordered<O> {
     waiting: BTreeMap<u64, O>,
     next: u64,
     threads: Vec<JoinHandle<()>>,
+    stop: Stop,
 }
 
 struct Channels<O> {
@@ -27,11 +35,17 @@ struct Channels<O> {
     permits: Receiver<()>,
 }
 
+/// Jobs under way for batches of `batch_size`: one batch is decoded while the one before it is computed with.
+pub(crate) fn window(batch_size: usize, workers: usize) -> usize {
+    batch_size.saturating_add(workers.saturating_mul(2))
+}
+
 /// Does `work` on `jobs` in `workers` threads.
 pub(crate) fn ordered<J, O>(
     jobs: impl Iterator<Item = J> + Send + 'static,
     workers: usize,
     window: usize,
+    stop: &Stop,
     work: impl Fn(J) -> O + Send + Sync + 'static,
 ) -> Ordered<O>
 where
@@ -50,7 +64,8 @@ where
         let (queued, done, work) = (queued.clone(), done.clone(), Arc::clone(&work));
         threads.push(thread::spawn(move || labour(&queued, &done, work.as_ref())));
     }
-    Ordered { channels: Some(Channels { results, permits }), waiting: BTreeMap::new(), next: 0, threads }
+    let channels = Some(Channels { results, permits });
+    Ordered { channels, waiting: BTreeMap::new(), next: 0, threads, stop: stop.clone() }
 }
 
 fn draw<J>(jobs: impl Iterator<Item = J>, permit: &Sender<()>, queue: &Sender<(u64, J)>) {
@@ -72,8 +87,11 @@ fn labour<J, O>(queued: &Receiver<(u64, J)>, done: &Sender<(u64, Option<O>)>, wo
 
 impl<O> Ordered<O> {
     /// Ends all threads; whether one of them had panicked.
-    fn stop(&mut self) -> bool {
+    fn end(&mut self) -> bool {
         self.channels = None;
+        if self.stop.is_set() {
+            self.threads.clear();
+        }
         self.threads.drain(..).map(JoinHandle::join).fold(false, |panicked, ended| panicked | ended.is_err())
     }
 }
@@ -90,15 +108,22 @@ impl<O> Iterator for Ordered<O> {
                 let _ = channels.permits.try_recv();
                 return Some(Ok(result));
             }
-            match channels.results.recv() {
+            if self.stop.is_set() {
+                self.end();
+                return None;
+            }
+            match channels.results.recv_timeout(LOOK_EVERY) {
                 Ok((number, Some(result))) => {
                     self.waiting.insert(number, result);
                 }
                 Ok((_, None)) => {
-                    self.stop();
+                    self.end();
                     return Some(Err(Error::Thread { thread: "decoding" }));
                 }
-                Err(_) => return self.stop().then_some(Err(Error::Thread { thread: "reading" })),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
+                    return self.end().then_some(Err(Error::Thread { thread: "reading" }));
+                }
             }
         }
     }
@@ -106,7 +131,7 @@ impl<O> Iterator for Ordered<O> {
 
 impl<O> Drop for Ordered<O> {
     fn drop(&mut self) {
-        self.stop();
+        self.end();
     }
 }
 
@@ -117,7 +142,7 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_jobs() {
         for workers in [0, 1, 2, 7] {
-            let results = ordered(0..500u64, workers, 8, |job| {
+            let results = ordered(0..500u64, workers, 8, &Stop::default(), |job| {
                 (0..(job % 13) * 500).fold(job, |sum, n| std::hint::black_box(sum ^ n ^ n))
             });
             let results: Vec<_> = results.map(|result| result.unwrap()).collect();
@@ -127,18 +152,29 @@ mod tests {
 
     #[test]
     fn endless_work_can_be_dropped() {
-        let mut endless = ordered(0.., 3, 4, |job: u64| job);
+        let mut endless = ordered(0.., 3, 4, &Stop::default(), |job: u64| job);
         assert_eq!(endless.next().unwrap().unwrap(), 0);
         drop(endless);
     }
 
     #[test]
+    fn a_stop_ends_the_waiting_for_a_source_that_stalls() {
+        let (stop, (stall, stalled)) = (Stop::default(), bounded::<u64>(0));
+        let mut results = ordered(stalled.into_iter(), 2, 4, &stop, |job| job);
+        let stopper = stop.clone();
+        let waiting = thread::spawn(move || results.next().is_none());
+        stopper.set();
+        assert!(waiting.join().unwrap());
+        drop(stall);
+    }
+
+    #[test]
     fn a_panic_is_an_error_and_the_end() {
-        let mut results = ordered(0..10, 2, 4, |job| assert!(job != 3));
+        let mut results = ordered(0..10, 2, 4, &Stop::default(), |job| assert!(job != 3));
         assert!(results.by_ref().any(|result| matches!(result, Err(Error::Thread { thread: "decoding" }))));
         assert!(results.next().is_none());
         let jobs = (0..10).inspect(|job| assert!(*job != 3));
-        let results: Vec<_> = ordered(jobs, 2, 4, |job| job).collect();
+        let results: Vec<_> = ordered(jobs, 2, 4, &Stop::default(), |job| job).collect();
         assert_eq!(results.len(), 4);
         assert!(matches!(results[3], Err(Error::Thread { thread: "reading" })));
     }

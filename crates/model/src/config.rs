@@ -236,8 +236,9 @@ impl ClipConfig {
             ("text_cfg.layers", text.layers),
         ];
         for (key, value) in positive {
-            require(value > 0, || format!("{key}: expected at least 1, got 0"))?;
+            require((1..=MAX_EXTENT).contains(&value), || format!("{key}: expected 1 to {MAX_EXTENT}, got {value}"))?;
         }
+        self.check_weights()?;
         divides("vision_cfg.width", vision.width, "vision_cfg.head_width", vision.head_width)?;
         require(vision.patch_size <= vision.image_size, || {
             format!("vision_cfg.patch_size: {} exceeds image_size {}", vision.patch_size, vision.image_size)
@@ -253,11 +254,28 @@ impl ClipConfig {
         Ok(())
     }
 
+    /// Whether the weights are of a size that somebody could have meant: not so many that the sums of them overflow.
+    fn check_weights(&self) -> Result<()> {
+        let (vision, text) = (&self.vision_cfg, &self.text_cfg);
+        let blocks = |layers: usize, width: usize| 12.0 * layers as f64 * (width as f64).powi(2);
+        let embedding = text.vocab_size as f64 * text.width as f64 + (vision.image_size as f64).powi(2);
+        let weights = blocks(vision.layers, vision.width) + blocks(text.layers, text.width) + embedding;
+        require(weights <= MAX_WEIGHTS, || {
+            format!("about {weights:.1e} weights: expected at most {MAX_WEIGHTS:.0e}; are layers and widths right?")
+        })
+    }
+
     /// The activation of both towers.
     pub fn activation(&self) -> Activation {
         if self.quick_gelu { Activation::QuickGelu } else { Activation::Gelu }
     }
 }
+
+/// More than any model has of anything.
+const MAX_EXTENT: usize = 1 << 20;
+
+/// Eight times the weights of ViT-bigG-14.
+const MAX_WEIGHTS: f64 = 2e10;
 
 /// Hidden width of a perceptron, rounded down as open_clip does.
 pub(crate) fn mlp_width(width: usize, ratio: f64) -> usize {

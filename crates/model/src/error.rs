@@ -78,7 +78,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A text, vocabulary or template cannot be tokenized.
-    #[error("tokenizer: {reason}")]
+    #[error("{reason}")]
     Tokenizer {
         /// What was expected and what came.
         reason: String,

@@ -46,6 +46,15 @@ pub enum Error {
         /// Some of the samples in the batch.
         keys: String,
     },
+    /// A picture or the classes have features that are not numbers.
+    #[error("the model's features are not numbers, first seen at picture `{key}`: its weights are damaged or diverged")]
+    NonFiniteFeatures {
+        /// The picture.
+        key: String,
+    },
+    /// A stop was asked for before there was a result.
+    #[error("interrupted")]
+    Interrupted,
     /// A buffer of a batch has not the length that its shape asks for.
     #[error("batch: expected {expected} {what}, got {got}")]
     Batch {

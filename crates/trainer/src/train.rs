@@ -1,10 +1,9 @@
 //! The training loop: learning rate, step, log, checkpoint, evaluation.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use loader::{Batch, Loader};
+use loader::{Batch, Loader, LoaderStats, Stop};
 use model::tokenizer::ClipTokenizer;
 
 use crate::checkpoint;
@@ -31,7 +30,7 @@ pub struct Run<'a> {
     /// What is evaluated, and how often the configuration says.
     pub tasks: Vec<(ZeroShotTask, Prepared)>,
     /// Set from outside to stop after the step under way.
-    pub stop: &'a AtomicBool,
+    pub stop: &'a Stop,
     /// Hears of every step, checkpoint and evaluation.
     pub listener: &'a mut dyn FnMut(Event),
 }
@@ -44,6 +43,8 @@ pub struct Trained {
     pub trainer: Trainer,
     /// The last evaluation of every task.
     pub zero_shot: Vec<ZeroShotReport>,
+    /// What the loader met, losses included.
+    pub loader: LoaderStats,
 }
 
 /// Trains for the configured number of epochs.
@@ -73,13 +74,19 @@ pub fn train(mut run: Run<'_>) -> Result<Trained> {
             (run.listener)(Event::Saved { epoch: report.epochs, path });
         }
         if run.config.is_due(run.config.zeroshot_frequency, report.epochs) {
-            zero_shot = evaluate(&mut run, report.epochs)?;
+            match evaluate(&mut run, report.epochs) {
+                Err(Error::Interrupted) => report.interrupted = true,
+                evaluated => zero_shot = evaluated?,
+            }
         }
         clock.restart();
+        if report.interrupted {
+            break;
+        }
     }
     report.seconds = started.elapsed().as_secs_f64();
     report.samples_per_second = report.samples_seen as f64 / clock.stepping.max(f64::MIN_POSITIVE);
-    Ok(Trained { report, trainer: run.trainer, zero_shot })
+    Ok(Trained { report, trainer: run.trainer, zero_shot, loader: run.loader.stats() })
 }
 
 fn train_epoch(
@@ -122,11 +129,11 @@ fn train_epoch(
             step_seconds,
             samples_per_second: clock.samples_per_second(),
         }));
-        if run.stop.load(Ordering::Relaxed) {
-            report.interrupted = true;
+        if run.stop.is_set() {
             break;
         }
     }
+    report.interrupted = run.stop.is_set();
     Ok(())
 }
 
@@ -147,7 +154,7 @@ fn non_finite(step: u64, batch: &Batch, loss: f64) -> Error {
 /// Runs every task; their metrics go to the listener and, as one line, to `results.jsonl`.
 fn evaluate(run: &mut Run<'_>, epoch: u64) -> Result<Vec<ZeroShotReport>> {
     let clip = &run.trainer.clip;
-    let evaluated = |(task, prepared): &(ZeroShotTask, Prepared)| task.run(clip, run.tokenizer, prepared);
+    let evaluated = |(task, prepared): &(ZeroShotTask, Prepared)| task.run(clip, run.tokenizer, prepared, run.stop);
     let reports = run.tasks.iter().map(evaluated).collect::<Result<Vec<_>>>()?;
     if reports.is_empty() {
         return Ok(reports);

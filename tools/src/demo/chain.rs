@@ -4,13 +4,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use ingest::table::{StatsOptions, TableStats};
 use ingest::{DownloadConfig, DownloadReport, Observer, StopToken};
-use loader::Sampling;
+use loader::{Sampling, Stop};
 use model::Device;
 use model::clip::Clip;
 use model::zero_shot::Template;
@@ -179,7 +178,7 @@ impl Demo {
 /// When the folder holds something already, or a stage fails.
 pub fn run(
     options: &DemoOptions,
-    stop: &AtomicBool,
+    stop: &Stop,
     tell: &mut dyn FnMut(&str),
     listen: &mut dyn FnMut(&Event),
 ) -> anyhow::Result<Demo> {

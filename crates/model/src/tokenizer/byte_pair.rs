@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn damaged_merges_are_an_error() {
         let told = BytePairs::parse("a b\nzz q").unwrap_err().to_string();
-        assert_eq!(told, "tokenizer: merge 1: expected two known symbols, got `zz q`");
+        assert_eq!(told, "merge 1: expected two known symbols, got `zz q`");
         assert!(BytePairs::parse("a b").unwrap_err().to_string().contains("expected 48894 merges, got 1"));
     }
 }

@@ -75,6 +75,6 @@ mod tests {
     #[test]
     fn template_without_a_place_is_named() {
         let told = Template::parse("a photo").unwrap_err().to_string();
-        assert_eq!(told, "tokenizer: template `a photo` has no place for the class name (`{}` or `{c}`)");
+        assert_eq!(told, "template `a photo` has no place for the class name (`{}` or `{c}`)");
     }
 }

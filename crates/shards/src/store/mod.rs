@@ -16,6 +16,8 @@ use std::io::Read;
 use crate::error::{Error, Result};
 use crate::uri::ShardUri;
 
+pub use self::pipe::end_commands;
+
 /// Opens the bytes at `uri` for one reading from start to end.
 ///
 /// # Errors

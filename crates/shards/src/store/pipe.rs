@@ -7,12 +7,26 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crate::error::{Error, Result};
 
 /// How much of the end of the command's standard error an error quotes.
 const STDERR_BYTES: usize = 4096;
+
+/// Process groups of the commands that run.
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+fn running() -> MutexGuard<'static, Vec<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends all commands that are being read from, so that a process which was told to stop leaves none behind and no thread
+/// of it waits for one. Their readers get an error.
+pub fn end_commands() {
+    running().iter().for_each(|group| end_group(*group));
+}
 
 /// A running command.
 pub(super) struct Pipe {
@@ -39,17 +53,25 @@ impl Pipe {
             return Err(failed("no pipes to the command".into()));
         };
         let stderr = Some(thread::spawn(move || last_bytes(stderr)));
+        running().push(child.id());
         Ok(Self { child, stdout, stderr, verdict: None })
+    }
+
+    fn forget(&self) {
+        running().retain(|group| *group != self.child.id());
     }
 
     /// Waits for the command, whose output has ended.
     fn finish(&mut self) -> io::Result<Option<String>> {
+        // Forgotten before its number can be another process's.
+        self.forget();
         let status = self.child.wait()?;
         // What it left behind in its group may hold standard error open for ever.
-        end_group(&self.child);
+        end_group(self.child.id());
         let said = self.stderr.take().map(JoinHandle::join).and_then(std::result::Result::ok).unwrap_or_default();
         let said = String::from_utf8_lossy(&said).trim().to_string();
-        Ok((!status.success()).then(|| format!("command ended with {status}, and said: {said}")))
+        let said = if said.is_empty() { "and said nothing".to_owned() } else { format!("and said: {said}") };
+        Ok((!status.success()).then(|| format!("command ended with {status}, {said}")))
     }
 }
 
@@ -72,7 +94,8 @@ impl Read for Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         if self.verdict.is_none() {
-            end_group(&self.child);
+            self.forget();
+            end_group(self.child.id());
             // Whatever its status, we ended it; it must only not stay a zombie.
             let _ = self.child.wait();
             self.stderr.take().map(JoinHandle::join);
@@ -81,8 +104,8 @@ impl Drop for Pipe {
 }
 
 #[allow(unsafe_code)]
-fn end_group(child: &Child) {
-    if let Ok(group) = libc::pid_t::try_from(child.id()) {
+fn end_group(leader: u32) {
+    if let Ok(group) = libc::pid_t::try_from(leader) {
         // SAFETY: kill takes two integers; the group is the one made for this child.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }

@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use candle_core::Tensor;
-use loader::{ClassFolder, EvalBatches, EvalConfig, LabelledShards, ShardSpec, Unreadable};
+use loader::{ClassFolder, EvalBatches, EvalConfig, LabelledShards, ShardSpec, Stop, Unreadable};
 use model::clip::Clip;
 use model::tokenizer::ClipTokenizer;
 use model::zero_shot::{Template, ZeroShotClassifier, top_k};
@@ -118,12 +118,19 @@ impl ZeroShotTask {
     /// Classifies every picture.
     ///
     /// # Errors
-    /// When no picture can be read, a label has no class, or the device fails.
-    pub fn run(&self, clip: &Clip, tokenizer: &ClipTokenizer, prepared: &Prepared) -> Result<ZeroShotReport> {
+    /// When no picture can be read, a label has no class, the device fails, or `stop` is set.
+    pub fn run(
+        &self,
+        clip: &Clip,
+        tokenizer: &ClipTokenizer,
+        prepared: &Prepared,
+        stop: &Stop,
+    ) -> Result<ZeroShotReport> {
         let names = &prepared.class_names;
         let classifier = ZeroShotClassifier::build(clip, tokenizer, names, &self.templates, CLASSES_PER_BATCH)?;
         let side = clip.config().vision_cfg.image_size;
-        let config = EvalConfig::new(self.batch_size, self.workers, side as u32);
+        let mut config = EvalConfig::new(self.batch_size, self.workers, side as u32);
+        config.stop = stop.clone();
         let mut batches = prepared.batches(&config);
         let mut predictions = Vec::new();
         for batch in &mut batches {
@@ -132,9 +139,15 @@ impl ZeroShotTask {
                 input::pixel_values(&batch.pixels, batch.labels.len(), side, clip.preprocess(), clip.device())?;
             let logits = logits(clip, &classifier, &pixels)?;
             for (row, (key, label)) in logits.iter().zip(batch.keys.iter().zip(&batch.labels)) {
+                if !row.iter().all(|logit| logit.is_finite()) {
+                    return Err(Error::NonFiniteFeatures { key: key.clone() });
+                }
                 let label = prepared.class_of(*label, key)?;
                 predictions.push(Prediction { key: key.clone(), label, ranked: ranked(row) });
             }
+        }
+        if stop.is_set() {
+            return Err(Error::Interrupted);
         }
         self.report(names, predictions, batches.unreadable())
     }

@@ -37,6 +37,9 @@ pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
 
 /// What to try where nearly everything failed in the same way.
 fn hint(report: &DownloadReport) -> Option<&'static str> {
+    if report.count == 0 && !report.interrupted {
+        return Some("the list has no rows");
+    }
     let (kind, count) = report.failures_by_kind.iter().max_by_key(|(_, count)| **count)?;
     match kind.as_str() {
         _ if count * 2 < report.count => None,
@@ -53,7 +56,7 @@ fn hint(report: &DownloadReport) -> Option<&'static str> {
 fn outcome(report: &DownloadReport) -> Outcome {
     match report {
         _ if report.interrupted => Outcome::Interrupted,
-        _ if report.count > 0 && report.successes == 0 => Outcome::BadData,
+        _ if report.successes == 0 => Outcome::BadData,
         _ => Outcome::Done,
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::Serve;
 /// Serves until interrupted.
 pub fn run(arguments: &Serve) -> anyhow::Result<Outcome> {
     let folder = arguments.folder.display();
+    anyhow::ensure!(arguments.folder.is_dir(), "cannot serve `{folder}`: no such folder");
     let server = Server::start(&arguments.folder, arguments.port)
         .with_context(|| Hint("--port 0 takes a free port".to_owned()))
         .with_context(|| format!("cannot serve `{folder}` on port {}", arguments.port))?;

@@ -1,8 +1,5 @@
 //! `cliptrain demo`: runs the chain, writes the report, and says what to look at and what to type next.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use anyhow::Context;
 use tools::demo::chain::{self, DemoOptions};
 use tools::demo::findings;
@@ -21,9 +18,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
         epochs: arguments.epochs,
         seed: arguments.seed,
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopper = stop.clone();
-    terminal::on_interrupt(move || stopper.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    let stop = tools::training::stop_on_interrupt()?;
     let bar = terminal::live_line();
     let mut tell = |stage: &str| bar.suspend(|| eprintln!("{stage}"));
     let mut listen = |event: &Event| match event {
@@ -41,7 +36,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     };
     let result = chain::run(&options, &stop, &mut tell, &mut listen);
     bar.finish_and_clear();
-    if stop.load(Ordering::Relaxed) {
+    if stop.is_set() {
         return Ok(Outcome::Interrupted);
     }
     let demo = result?;

@@ -1,8 +1,6 @@
 //! A bare `cliptrain`: training with open_clip's flags, or the evaluation of given weights.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, bail};
 use loader::Sampling;
@@ -13,7 +11,7 @@ use model::tokenizer::ClipTokenizer;
 use model::zero_shot::{Duplicates, Template, read_class_names, read_templates};
 use tools::exit::{Hint, Outcome};
 use tools::training::{TrainData, event_line, prepare};
-use tools::{human, json, terminal, training};
+use tools::{human, json, training};
 use trainer::config::{AdamW, optimizer_defaults};
 use trainer::evaluate::{Labels, ZeroShotReport, ZeroShotTask};
 use trainer::schedule::Shape;
@@ -42,6 +40,9 @@ pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
 fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outcome> {
     check_dataset_type(arguments.dataset_type, spec)?;
     let clip = model(arguments)?;
+    if let Some(name) = arguments.name.as_deref().filter(|name| !is_one_folder(name)) {
+        bail!("--name `{name}`: expected the name of one folder within --logs");
+    }
     let config = config(arguments);
     if config.run_dir.join("out.log").exists() {
         bail!("the run `{}` exists already; --name gives another", config.run_dir.display());
@@ -56,22 +57,29 @@ fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Res
         crop_scale: crop_scale(&arguments.aug_cfg)?,
     };
     write_params(&config, &data, arguments)?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let stopper = stop.clone();
-    terminal::on_interrupt(move || stopper.store(true, Ordering::Relaxed)).context("cannot watch for Ctrl-C")?;
+    let stop = training::stop_on_interrupt()?;
     let mut listener = |event: &Event| tell(event, arguments.log_every_n_steps, arguments.json);
     let trained = training::run(&config, clip, &data, tasks, &stop, &mut listener)?;
     if arguments.json {
-        json::line("summary", &serde_json::json!({ "train": trained.report, "zero_shot": trained.zero_shot }))?;
+        let (train, zero_shot, loader) = (&trained.report, &trained.zero_shot, &trained.loader);
+        let summary = serde_json::json!({ "train": train, "zero_shot": zero_shot, "loader": loader });
+        json::line("summary", &summary)?;
+    }
+    if let Some(losses) = trained.loader.losses() {
+        eprintln!("left out: {losses} (see out.log)");
     }
     Ok(if trained.report.interrupted { Outcome::Interrupted } else { Outcome::Done })
 }
 
 fn evaluate(arguments: &Train, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outcome> {
     let clip = model(arguments)?;
+    let stop = training::stop_on_interrupt()?;
     let mut reports = Vec::new();
     for (task, prepared) in prepare(tasks)? {
-        let report = task.run(&clip, ClipTokenizer::shared()?, &prepared)?;
+        let report = match task.run(&clip, ClipTokenizer::shared()?, &prepared, &stop) {
+            Err(trainer::Error::Interrupted) => return Ok(Outcome::Interrupted),
+            report => report?,
+        };
         if !arguments.json {
             println!("{}", score_line(&report));
         }
@@ -165,6 +173,11 @@ fn config(arguments: &Train) -> TrainConfig {
         save_frequency: arguments.save_frequency,
         zeroshot_frequency: arguments.zeroshot_frequency,
     }
+}
+
+fn is_one_folder(name: &str) -> bool {
+    let mut parts = Path::new(name).components();
+    matches!((parts.next(), parts.next()), (Some(std::path::Component::Normal(_)), None))
 }
 
 /// open_clip's name of a run that was given none.
