@@ -14,6 +14,7 @@ pub mod exif;
 pub mod failure;
 pub mod fetch;
 pub mod hash;
+pub mod output;
 pub mod pipeline;
 pub mod plan;
 pub mod process;

@@ -66,14 +66,14 @@ impl Iterator for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DownloadConfig;
+    use crate::url_list::InputOptions;
 
     fn sizes(lists: &[(&str, &str)], rows_per_shard: usize) -> Vec<(u64, usize)> {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in lists {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
-        let mut config = DownloadConfig::new(folder.path(), folder.path());
+        let mut config = InputOptions::new(folder.path());
         config.input_format = Some(crate::url_list::InputFormat::Txt);
         let plan = Plan::new(UrlList::open(&config).unwrap(), rows_per_shard);
         plan.map(|task| task.map(|task| (task.shard_id, task.rows.len())).unwrap()).collect()

@@ -4,89 +4,24 @@
 //! A JPEG that is to be shrunk to half or less is decoded at a reduced scale, as long as the
 //! result is still at least as large as the target. Sizes are those of the upright picture.
 
+mod options;
+
 use bytes::Bytes;
 use shards::image::{
     Channels, Format, ImageError, ImageHeader, JpegScale, Limits, Picture, decode, read_header, sniff,
 };
 
-use crate::config::DownloadConfig;
-use crate::encode::{EncodeFormat, encode};
+use crate::encode::encode;
 use crate::exif::{Orientation, Tags};
 use crate::failure::{FailureKind, SampleFailure};
 use crate::fetch::Fetched;
-use crate::hash::HashKind;
 use crate::resize::{self, Interpolation};
-use crate::resize_mode::{Geometry, ResizeMode, Size, geometry};
+use crate::resize_mode::{Geometry, Size, geometry};
+
+pub use self::options::{ProcessOptions, Reencode};
 
 /// Longest side that any format here can store.
 const MAX_SIDE: u32 = 65_535;
-
-/// What is done with pictures.
-#[derive(Clone, Debug)]
-pub struct ProcessOptions {
-    /// Target side in pixels.
-    pub image_size: u32,
-    /// How pictures are brought to it.
-    pub resize_mode: ResizeMode,
-    /// Whether smaller pictures keep their size.
-    pub resize_only_if_bigger: bool,
-    /// How pictures are enlarged.
-    pub upscale: Interpolation,
-    /// How pictures are shrunk.
-    pub downscale: Interpolation,
-    /// Format of stored pictures.
-    pub encode_format: EncodeFormat,
-    /// Quality in the format's own scale.
-    pub encode_quality: u8,
-    /// What is stored as it came.
-    pub reencode: Reencode,
-    /// Smallest shorter side.
-    pub min_image_size: u32,
-    /// Most pixels, by the header.
-    pub max_image_pixels: u64,
-    /// Largest ratio of the longer to the shorter side.
-    pub max_aspect_ratio: f64,
-    /// Whether EXIF tags are kept.
-    pub extract_exif: bool,
-    /// The hash kept of each body.
-    pub hash: Option<HashKind>,
-}
-
-/// Which bodies are encoded anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reencode {
-    /// All.
-    Always,
-    /// Those that change: in size, format or orientation.
-    WhenChanged,
-    /// None; bodies are stored without being looked at.
-    Never,
-}
-
-impl From<&DownloadConfig> for ProcessOptions {
-    fn from(config: &DownloadConfig) -> Self {
-        let reencode = match (config.disable_all_reencoding, config.skip_reencode) {
-            (true, _) => Reencode::Never,
-            (false, true) => Reencode::WhenChanged,
-            (false, false) => Reencode::Always,
-        };
-        Self {
-            image_size: config.image_size,
-            resize_mode: config.resize_mode,
-            resize_only_if_bigger: config.resize_only_if_bigger,
-            upscale: config.upscale_interpolation,
-            downscale: config.downscale_interpolation,
-            encode_format: config.encode_format,
-            encode_quality: config.encode_quality.unwrap_or(config.encode_format.default_quality()),
-            reencode,
-            min_image_size: config.min_image_size,
-            max_image_pixels: config.max_image_pixels,
-            max_aspect_ratio: config.max_aspect_ratio,
-            extract_exif: config.extract_exif,
-            hash: config.compute_hash,
-        }
-    }
-}
 
 /// A picture ready to be stored.
 #[derive(Clone, Debug)]
@@ -109,7 +44,7 @@ pub struct Processed {
 /// Any failure from `not_an_image` to `encode`.
 pub fn process(fetched: &Fetched, options: &ProcessOptions) -> Result<Processed, SampleFailure> {
     let body = &fetched.body;
-    let hash = options.hash.map(|hash| hash.hex(body));
+    let hash = options.compute_hash.map(|hash| hash.hex(body));
     if options.reencode == Reencode::Never {
         let exif = options.extract_exif.then(|| Tags::read(body).to_json());
         return Ok(Processed { image: body.clone(), size: None, original_size: None, exif, hash });
@@ -135,7 +70,7 @@ pub fn process(fetched: &Fetched, options: &ProcessOptions) -> Result<Processed,
     let picture = decode(body, &limits, scale(&header, geometry, original, options)).map_err(failure)?;
     let picture = shaped(orientation.apply(on_white(picture)), geometry, original, options)?;
     let size = Some(Size::new(picture.width, picture.height));
-    let image = encode(picture, options.encode_format, options.encode_quality)?.into();
+    let image = encode(picture, options.encode_format, options.quality())?.into();
     Ok(Processed { image, size, original_size: Some(original), exif, hash })
 }
 
@@ -180,7 +115,7 @@ fn resized(geometry: Geometry, original: Size) -> Size {
 
 /// The smallest scale at which the decoder still gives as many pixels as are wanted.
 fn scale(header: &ImageHeader, geometry: Geometry, original: Size, options: &ProcessOptions) -> JpegScale {
-    if header.format != Format::Jpeg || options.downscale != Interpolation::Area {
+    if header.format != Format::Jpeg || options.downscale_interpolation != Interpolation::Area {
         return JpegScale::Full;
     }
     let target = resized(geometry, original);
@@ -201,7 +136,7 @@ fn shaped(
         return Ok(picture);
     }
     let enlarges = target.width > original.width || target.height > original.height;
-    let interpolation = if enlarges { options.upscale } else { options.downscale };
+    let interpolation = if enlarges { options.upscale_interpolation } else { options.downscale_interpolation };
     let picture = resize::resize(&picture, target, interpolation)?;
     match geometry {
         Geometry::Crop(_, placement) => resize::crop(&picture, placement),

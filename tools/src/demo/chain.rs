@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
+use ingest::fetch::address_guard::AddressGuard;
 use ingest::table::{StatsOptions, TableStats};
 use ingest::{DownloadConfig, DownloadReport, Observer, StopToken};
 use loader::{Sampling, Stop};
@@ -262,12 +263,12 @@ impl Observer for Quiet {}
 
 fn download_config(layout: &Layout) -> DownloadConfig {
     let mut config = DownloadConfig::new(layout.url_list(), layout.shards());
-    config.caption_col = Some("caption".to_owned());
-    config.number_sample_per_shard = SAMPLES_PER_SHARD;
-    config.image_size = IMAGE_SIZE;
-    config.resize_mode = ingest::resize_mode::ResizeMode::KeepRatio;
-    config.allow_private_addresses = true;
-    config.thread_count = 32;
+    config.input.caption_col = Some("caption".to_owned());
+    config.output.number_sample_per_shard = SAMPLES_PER_SHARD;
+    config.process.image_size = IMAGE_SIZE;
+    config.process.resize_mode = ingest::resize_mode::ResizeMode::KeepRatio;
+    config.fetch.guard = AddressGuard::AllowPrivate;
+    config.fetch.max_connections = 32;
     config
 }
 

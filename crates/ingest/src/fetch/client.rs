@@ -10,10 +10,11 @@ use reqwest::{Client, Response, redirect};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::address_guard::{AddressGuard, ForbiddenHost, UnknownHost};
+use super::address_guard::{ForbiddenHost, UnknownHost};
 use super::budget::Reservation;
 use super::limit::Limit;
 use super::opt_out::OptOut;
+use super::options::FetchOptions;
 use super::{body, target};
 use crate::error::Error;
 use crate::failure::{FailureKind, SampleFailure};
@@ -27,25 +28,6 @@ const MAX_REDIRECTS: usize = 5;
 /// Lists name millions of hosts; a connection idle for longer will not be asked again soon.
 const IDLE: Duration = Duration::from_secs(15);
 const IDLE_PER_HOST: usize = 8;
-
-/// How downloads are made.
-#[derive(Clone, Debug)]
-pub struct FetchOptions {
-    /// Downloads at the same time, in all.
-    pub max_connections: usize,
-    /// Downloads at the same time from one host and port.
-    pub max_connections_per_host: usize,
-    /// Longest time for one URL, redirects and body included.
-    pub timeout: Duration,
-    /// Largest body in bytes, as sent and as decompressed.
-    pub max_body_bytes: u64,
-    /// Addresses that may be connected to.
-    pub guard: AddressGuard,
-    /// A token to name the user in the user agent.
-    pub user_agent_token: Option<String>,
-    /// Directives that forbid the use of a picture.
-    pub disallowed_header_directives: Vec<String>,
-}
 
 /// A body and what came with it.
 #[derive(Clone, Debug)]
@@ -216,16 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_name_of_this_machine_is_forbidden_after_its_lookup() {
-        let options = FetchOptions {
-            max_connections: 1,
-            max_connections_per_host: 1,
-            timeout: Duration::from_secs(5),
-            max_body_bytes: 1000,
-            guard: AddressGuard::PublicOnly,
-            user_agent_token: None,
-            disallowed_header_directives: Vec::new(),
-        };
-        let fetcher = Fetcher::new(options).unwrap();
+        let fetcher = Fetcher::new(FetchOptions::default()).unwrap();
         let mut share = super::super::ByteBudget::new(1000).reserve().await.unwrap();
         let failure = fetcher.fetch("http://localhost:1/", &mut share).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::ForbiddenAddress, "{failure}");

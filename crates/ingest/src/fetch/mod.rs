@@ -8,7 +8,9 @@ pub mod budget;
 pub mod client;
 pub mod limit;
 pub mod opt_out;
+pub mod options;
 pub mod target;
 
 pub use budget::{ByteBudget, Reservation};
-pub use client::{FetchOptions, Fetched, Fetcher};
+pub use client::{Fetched, Fetcher};
+pub use options::FetchOptions;

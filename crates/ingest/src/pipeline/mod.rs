@@ -34,10 +34,8 @@ use self::shard::{ShardEnd, ShardFormat};
 use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::fetch::address_guard::AddressGuard;
-use crate::fetch::{ByteBudget, FetchOptions, Fetcher};
+use crate::fetch::{ByteBudget, Fetcher};
 use crate::plan::{Plan, ShardTask};
-use crate::process::ProcessOptions;
 use crate::report::DownloadReport;
 use crate::url_list::UrlList;
 
@@ -85,12 +83,12 @@ impl Observer for () {}
 pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &StopToken) -> Result<DownloadReport> {
     config.validate()?;
     let started = Instant::now();
-    let list = UrlList::open(config)?;
+    let list = UrlList::open(&config.input)?;
     let invalid_utf8 = list.invalid_utf8_counter();
-    prepare_folder(&config.output_folder)?;
+    prepare_folder(&config.output.output_folder)?;
     let format = shard_format(config, &list);
-    let (decode, decode_threads) = DecodePool::start(decode_threads(config), ProcessOptions::from(config))?;
-    let fetcher = Fetcher::new(fetch_options(config))?;
+    let (decode, decode_threads) = DecodePool::start(decode_threads(config), config.process.clone())?;
+    let fetcher = Fetcher::new(config.fetch.clone())?;
     let mut run = Run {
         stages: Arc::new(Stages { fetcher, decode, observer }),
         format,
@@ -98,12 +96,12 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
         report: DownloadReport::default(),
         sizes: BTreeMap::new(),
     };
-    let plan = Plan::new(list, config.number_sample_per_shard);
+    let plan = Plan::new(list, config.output.number_sample_per_shard);
     let outcome = run_to_end(&mut run, plan, stop);
     let Run { stages, mut report, sizes, .. } = run;
     drop(stages);
     decode_threads.join();
-    merge_sizes(&config.output_folder, &sizes)?;
+    merge_sizes(&config.output.output_folder, &sizes)?;
     outcome?;
     report.interrupted = stop.is_stopped();
     report.invalid_utf8_rows = invalid_utf8.load(Ordering::Relaxed);
@@ -126,27 +124,14 @@ fn shard_format(config: &DownloadConfig, list: &UrlList) -> ShardFormat {
     let layout = MetadataLayout {
         additional: columns.extra.clone(),
         caption: columns.caption,
-        exif: config.extract_exif,
-        hash: config.compute_hash.map(|hash| hash.as_str().to_string()),
+        exif: config.process.extract_exif,
+        hash: config.process.compute_hash.map(|hash| hash.as_str().to_string()),
     };
     ShardFormat {
-        folder: config.output_folder.clone(),
-        keys: KeyFormat::new(config.oom_shard_count, config.number_sample_per_shard),
+        folder: config.output.output_folder.clone(),
+        keys: KeyFormat::new(config.output.oom_shard_count, config.output.number_sample_per_shard),
         layout,
-        image: config.encode_format,
-    }
-}
-
-fn fetch_options(config: &DownloadConfig) -> FetchOptions {
-    let guard = if config.allow_private_addresses { AddressGuard::AllowPrivate } else { AddressGuard::PublicOnly };
-    FetchOptions {
-        max_connections: config.thread_count,
-        max_connections_per_host: config.max_connections_per_host,
-        timeout: config.timeout,
-        max_body_bytes: config.max_body_bytes,
-        guard,
-        user_agent_token: config.user_agent_token.clone(),
-        disallowed_header_directives: config.disallowed_header_directives.clone(),
+        image: config.process.encode_format,
     }
 }
 

@@ -14,6 +14,7 @@ use shards::image::{Channels, Picture, encode_jpeg};
 use tempfile::TempDir;
 
 use super::*;
+use crate::fetch::address_guard::AddressGuard;
 
 /// A server on this machine with one behaviour a path, its threads left to the test's end.
 fn serve() -> SocketAddr {
@@ -109,11 +110,11 @@ fn rig(lines: &[(&str, &str)]) -> Rig {
     let list = folder.path().join("list.tsv");
     fs::write(&list, format!("caption\turl\n{}\n", lines.join("\n"))).unwrap();
     let mut config = DownloadConfig::new(list, folder.path().join("out"));
-    config.caption_col = Some("caption".into());
-    config.allow_private_addresses = true;
-    config.image_size = 16;
-    config.max_body_bytes = 1_000_000;
-    config.timeout = Duration::from_secs(120);
+    config.input.caption_col = Some("caption".into());
+    config.fetch.guard = AddressGuard::AllowPrivate;
+    config.process.image_size = 16;
+    config.fetch.max_body_bytes = 1_000_000;
+    config.fetch.timeout = Duration::from_secs(120);
     Rig { folder, config }
 }
 
@@ -206,7 +207,7 @@ fn half_a_picture_is_no_sample() {
 #[test]
 fn a_host_that_never_answers_costs_one_deadline() {
     let mut rig = rig(&[("x", "/silent")]);
-    rig.config.timeout = Duration::from_millis(300);
+    rig.config.fetch.timeout = Duration::from_millis(300);
     let report = rig.download().unwrap();
     assert_eq!(report.failures_by_kind, BTreeMap::from([("timeout".to_string(), 1)]));
 }
@@ -214,7 +215,7 @@ fn a_host_that_never_answers_costs_one_deadline() {
 #[test]
 fn private_addresses_are_refused_by_default() {
     let mut rig = rig(&[("x", "/good.jpg"), ("y", "http://localhost/")]);
-    rig.config.allow_private_addresses = false;
+    rig.config.fetch.guard = AddressGuard::PublicOnly;
     let report = rig.download().unwrap();
     assert_eq!(report.failures_by_kind, BTreeMap::from([("forbidden_address".to_string(), 2)]));
 }
@@ -223,7 +224,7 @@ fn private_addresses_are_refused_by_default() {
 fn samples_stand_in_the_order_of_the_list() {
     let mut rig =
         rig(&[("one", "/good/1"), ("two", "/missing"), ("three", "/good/3"), ("four", "/good/4"), ("five", "/5")]);
-    rig.config.number_sample_per_shard = 3;
+    rig.config.output.number_sample_per_shard = 3;
     let report = rig.download().unwrap();
     assert_eq!((report.shards, report.count, report.successes), (2, 5, 4));
     let names = ["000000.jpg", "000000.json", "000000.txt", "000002.jpg", "000002.json", "000002.txt"];
@@ -250,7 +251,7 @@ fn two_runs_give_equal_bytes() {
 #[test]
 fn sealed_shards_are_not_downloaded_again() {
     let mut rig = rig(&[("one", "/good/1"), ("two", "/missing"), ("three", "/good/3")]);
-    rig.config.number_sample_per_shard = 2;
+    rig.config.output.number_sample_per_shard = 2;
     let first = rig.download().unwrap();
     fs::remove_file(rig.out().join("00001_stats.json")).unwrap();
     let second = rig.download().unwrap();
@@ -263,9 +264,9 @@ fn sealed_shards_are_not_downloaded_again() {
 #[test]
 fn a_folder_of_another_plan_is_refused() {
     let mut rig = rig(&[("one", "/good/1"), ("two", "/good/2")]);
-    rig.config.number_sample_per_shard = 2;
+    rig.config.output.number_sample_per_shard = 2;
     rig.download().unwrap();
-    rig.config.number_sample_per_shard = 1;
+    rig.config.output.number_sample_per_shard = 1;
     let error = rig.download().unwrap_err().to_string();
     assert!(error.contains("was finished with 2 rows, this run would give it 1"), "{error}");
 }
@@ -275,7 +276,7 @@ fn a_tiny_budget_slows_but_does_not_block() {
     let lines: Vec<_> = (0..40).map(|_| ("x", "/good.jpg")).collect();
     let mut rig = rig(&lines);
     rig.config.memory_budget_bytes = 1;
-    rig.config.number_sample_per_shard = 7;
+    rig.config.output.number_sample_per_shard = 7;
     let report = rig.download().unwrap();
     assert_eq!((report.count, report.successes, report.shards), (40, 40, 6));
 }
@@ -306,14 +307,14 @@ fn a_stopped_run_leaves_nothing_torn() {
 #[test]
 fn an_output_that_is_no_folder_ends_the_run() {
     let mut rig = rig(&[("one", "/good/1")]);
-    rig.config.output_folder = rig.folder.path().join("list.tsv");
+    rig.config.output.output_folder = rig.folder.path().join("list.tsv");
     assert!(rig.download().unwrap_err().to_string().contains("cannot create"));
 }
 
 #[test]
 fn a_missing_column_ends_the_run_before_it_starts() {
     let mut rig = rig(&[("one", "/good/1")]);
-    rig.config.url_col = "link".into();
+    rig.config.input.url_col = "link".into();
     assert!(rig.download().unwrap_err().to_string().contains("(it has caption, url)"));
     assert!(!rig.out().exists());
 }

@@ -3,12 +3,12 @@
 use url::Url;
 
 use super::*;
-use crate::encode::encode;
+use crate::encode::EncodeFormat;
+use crate::hash::HashKind;
+use crate::resize_mode::ResizeMode;
 
 fn options() -> ProcessOptions {
-    let mut options = ProcessOptions::from(&DownloadConfig::new("list.txt", "out"));
-    options.image_size = 32;
-    options
+    ProcessOptions { image_size: 32, ..ProcessOptions::default() }
 }
 
 fn picture(width: u32, height: u32, channels: Channels, pixel: impl Fn(u32, u32) -> Vec<u8>) -> Picture {
@@ -127,7 +127,7 @@ fn the_hash_is_that_of_the_body() {
     let processed = process(&fetched, &options()).unwrap();
     assert_eq!(processed.hash, Some(HashKind::Sha256.hex(&fetched.body)));
     assert_eq!(processed.exif.as_deref(), Some("{}"));
-    assert_eq!(with(|options| options.hash = None, &fetched).unwrap().hash, None);
+    assert_eq!(with(|options| options.compute_hash = None, &fetched).unwrap().hash, None);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 
 mod columns;
 mod line;
+mod options;
 mod quoted;
 mod row_groups;
 mod tables;
@@ -25,8 +26,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use shards::metadata::{ColumnKind, ColumnValue};
 
-use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
+
+pub use self::options::InputOptions;
 
 /// One row of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,12 +155,12 @@ impl UrlList {
     ///
     /// # Errors
     /// When there is no such file, its format is unknown or a wanted column is not there.
-    pub fn open(config: &DownloadConfig) -> Result<Self> {
-        let (files, format) = files(&config.url_list, config.input_format)?;
+    pub fn open(options: &InputOptions) -> Result<Self> {
+        let (files, format) = files(&options.url_list, options.input_format)?;
         let wanted = Wanted {
-            url: config.url_col.clone(),
-            caption: config.caption_col.clone(),
-            extra: config.save_additional_columns.clone(),
+            url: options.url_col.clone(),
+            caption: options.caption_col.clone(),
+            extra: options.save_additional_columns.clone(),
         };
         let columns = Columns { caption: false, extra: Vec::new() };
         let mut list = Self { files, format, wanted, columns, invalid_utf8: Arc::default() };

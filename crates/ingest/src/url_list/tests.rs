@@ -13,11 +13,11 @@ struct Read {
     invalid_utf8: u64,
 }
 
-fn read_with(name: &str, bytes: &[u8], change: impl Fn(&mut DownloadConfig)) -> Result<Read> {
+fn read_with(name: &str, bytes: &[u8], change: impl Fn(&mut InputOptions)) -> Result<Read> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     std::fs::write(&path, bytes).unwrap();
-    let mut config = DownloadConfig::new(&path, folder.path());
+    let mut config = InputOptions::new(&path);
     change(&mut config);
     let list = UrlList::open(&config)?;
     let rows = list.rows(0)?.collect::<Result<_>>()?;
@@ -104,7 +104,7 @@ fn a_gzipped_list_is_read_as_it_is() {
 
 #[test]
 fn a_missing_file_and_an_unknown_format_are_errors() {
-    let open = |path: &str| UrlList::open(&DownloadConfig::new(path, "out")).err().unwrap().to_string();
+    let open = |path: &str| UrlList::open(&InputOptions::new(path)).err().unwrap().to_string();
     assert!(open("no/such/list.txt").contains("cannot open the url list `no/such/list.txt`"));
     let error = read_with("list.xml", b"", |_| ()).err().unwrap().to_string();
     assert!(error.contains("unknown input format `xml`"), "{error}");

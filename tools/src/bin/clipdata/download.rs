@@ -1,4 +1,4 @@
-//! `clipdata download`: the flags turned into a [`DownloadConfig`], and the run as people and machines see it.
+//! `clipdata download`: the run as people and machines see it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,24 +7,24 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use ingest::{DownloadConfig, DownloadReport, FailureKind, Observer, SealedShard, StopToken};
-use tools::exit::{Hint, Outcome};
+use ingest::{DownloadReport, FailureKind, Observer, SealedShard, StopToken};
+use tools::exit::Outcome;
 use tools::{human, json, terminal};
 
-use crate::cli::{Download, EncodeFormatArg, HashArg, ResizeModeArg};
+use crate::cli::Download;
 
 /// Runs the download and prints its summary.
 pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
     let as_json = arguments.json;
-    let output_folder = arguments.output_folder.display().to_string();
-    let config = config(arguments)?;
+    let config = arguments.config()?;
+    let output_folder = config.output.output_folder.display().to_string();
     let stop = StopToken::new();
     let stopper = stop.clone();
     terminal::on_interrupt(move || stopper.stop()).context("cannot watch for Ctrl-C")?;
     let progress = Arc::new(Progress::start(as_json));
     let result = ingest::download(&config, progress.clone(), &stop);
     progress.finish();
-    let report = result.with_context(|| format!("cannot download `{}`", config.url_list.display()))?;
+    let report = result.with_context(|| format!("cannot download `{}`", config.input.url_list.display()))?;
     match as_json {
         true => json::line("summary", &report)?,
         false => print!("{}", summary(&report, &output_folder)),
@@ -58,70 +58,6 @@ fn outcome(report: &DownloadReport) -> Outcome {
         _ if report.interrupted => Outcome::Interrupted,
         _ if report.successes == 0 => Outcome::BadData,
         _ => Outcome::Done,
-    }
-}
-
-fn config(arguments: Download) -> anyhow::Result<DownloadConfig> {
-    let mut config = DownloadConfig::new(arguments.url_list, arguments.output_folder);
-    if let Some(url_col) = arguments.url_col {
-        config.url_col = url_col;
-    }
-    config.caption_col = arguments.caption_col;
-    config.save_additional_columns = arguments.save_additional_columns;
-    config.number_sample_per_shard = arguments.number_sample_per_shard;
-    config.oom_shard_count = arguments.oom_shard_count;
-    config.processes_count = arguments.processes_count.unwrap_or(0);
-    config.thread_count = arguments.thread_count;
-    config.max_connections_per_host = arguments.max_connections_per_host;
-    config.timeout = Duration::try_from_secs_f64(arguments.timeout)
-        .context(Hint("--timeout takes seconds, such as 10 or 2.5".to_owned()))
-        .context("--timeout is out of range")?;
-    config.max_body_bytes = arguments.max_body_bytes;
-    config.allow_private_addresses = arguments.allow_private_addresses;
-    config.user_agent_token = arguments.user_agent_token;
-    config.disallowed_header_directives =
-        arguments.disallowed_header_directives.into_iter().filter(|directive| !directive.is_empty()).collect();
-    config.image_size = arguments.image_size;
-    config.resize_mode = resize_mode(arguments.resize_mode);
-    config.resize_only_if_bigger = arguments.resize_only_if_bigger;
-    config.encode_format = encode_format(arguments.encode_format);
-    config.encode_quality = arguments.encode_quality;
-    config.skip_reencode = arguments.skip_reencode;
-    config.disable_all_reencoding = arguments.disable_all_reencoding;
-    config.min_image_size = arguments.min_image_size;
-    config.max_image_pixels = arguments.max_image_area.unwrap_or(config.max_image_pixels);
-    config.max_aspect_ratio = arguments.max_aspect_ratio.unwrap_or(f64::INFINITY);
-    config.extract_exif = !arguments.no_extract_exif;
-    config.compute_hash = hash(arguments.compute_hash);
-    Ok(config)
-}
-
-fn resize_mode(mode: ResizeModeArg) -> ingest::resize_mode::ResizeMode {
-    use ingest::resize_mode::ResizeMode;
-    match mode {
-        ResizeModeArg::Border => ResizeMode::Border,
-        ResizeModeArg::KeepRatio => ResizeMode::KeepRatio,
-        ResizeModeArg::KeepRatioLargest => ResizeMode::KeepRatioLargest,
-        ResizeModeArg::CenterCrop => ResizeMode::CenterCrop,
-        ResizeModeArg::No => ResizeMode::No,
-    }
-}
-
-fn encode_format(format: EncodeFormatArg) -> ingest::encode::EncodeFormat {
-    use ingest::encode::EncodeFormat;
-    match format {
-        EncodeFormatArg::Jpg => EncodeFormat::Jpg,
-        EncodeFormatArg::Png => EncodeFormat::Png,
-        EncodeFormatArg::Webp => EncodeFormat::Webp,
-    }
-}
-
-fn hash(hash: HashArg) -> Option<ingest::hash::HashKind> {
-    use ingest::hash::HashKind;
-    match hash {
-        HashArg::Sha256 => Some(HashKind::Sha256),
-        HashArg::Md5 => Some(HashKind::Md5),
-        HashArg::None => None,
     }
 }
 

@@ -1,0 +1,91 @@
+//! What is said about a list.
+
+use std::path::PathBuf;
+
+use super::InputFormat;
+use crate::error::{Error, Result};
+
+/// Names that additional columns cannot have.
+const RESERVED: [&str; 20] = [
+    "key",
+    "caption",
+    "url",
+    "width",
+    "height",
+    "original_width",
+    "original_height",
+    "status",
+    "error_message",
+    "exif",
+    "md5",
+    "sha256",
+    "sha512",
+    "error_kind",
+    "http_status",
+    "bytes",
+    "final_url",
+    "mime",
+    "ms",
+    "attempts",
+];
+
+/// Which list, and which of its columns.
+#[derive(Clone, Debug)]
+pub struct InputOptions {
+    /// The list, or a folder whose files of `input_format` are the lists, in order of name.
+    pub url_list: PathBuf,
+    /// Format of the lists; `None`: by extension.
+    pub input_format: Option<InputFormat>,
+    /// The column of URLs; where no column has exactly this name, case is ignored.
+    pub url_col: String,
+    /// The column of captions; `None`: none are kept, but lists without a header still give theirs.
+    pub caption_col: Option<String>,
+    /// Further columns to keep.
+    pub save_additional_columns: Vec<String>,
+}
+
+impl InputOptions {
+    /// The defaults for one list.
+    pub fn new(url_list: impl Into<PathBuf>) -> Self {
+        Self {
+            url_list: url_list.into(),
+            input_format: None,
+            url_col: "url".into(),
+            caption_col: None,
+            save_additional_columns: Vec::new(),
+        }
+    }
+
+    /// Checks what a type alone does not.
+    ///
+    /// # Errors
+    /// Names the first option whose value cannot work.
+    pub fn validate(&self) -> Result<()> {
+        let mut seen: Vec<&str> = Vec::new();
+        for column in &self.save_additional_columns {
+            if RESERVED.contains(&column.as_str()) || seen.contains(&column.as_str()) {
+                let reason = format!("`{column}` is the name of a column that every shard has, or is listed twice");
+                return Err(Error::Config { option: "save_additional_columns", reason });
+            }
+            seen.push(column);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_cannot_be_kept_are_named() {
+        let refused = |columns: &[&str]| {
+            let mut options = InputOptions::new("list.txt");
+            options.save_additional_columns = columns.iter().map(ToString::to_string).collect();
+            options.validate().unwrap_err().to_string()
+        };
+        assert!(refused(&["url"]).contains("`url`"));
+        assert!(refused(&["a", "a"]).contains("`a`"));
+        InputOptions::new("list.txt").validate().unwrap();
+    }
+}

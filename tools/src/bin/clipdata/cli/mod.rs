@@ -1,0 +1,122 @@
+//! The flags of `clipdata`, in img2dataset's words.
+
+mod input;
+mod network;
+mod output;
+mod picture;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ingest::DownloadConfig;
+
+pub use self::input::Input;
+pub use self::network::Network;
+pub use self::output::Output;
+pub use self::picture::Picture;
+
+/// Builds image-text data sets: downloads URL lists into tar shards, and looks at the tables around them.
+#[derive(Debug, Parser)]
+#[command(name = "clipdata", version, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Download a list of URLs into shards
+    Download(Box<Download>),
+    /// Describe tables of URLs and captions: sizes, lengths, scores, hosts
+    Stats(Stats),
+    /// Serve a folder over HTTP on this machine only, to try things without a network
+    Serve(Serve),
+}
+
+const DOWNLOAD_EXAMPLES: &str = "\
+Examples:
+  clipdata download cc3m.tsv --output-folder cc3m --image-size 256
+  clipdata download laion.parquet --output-folder laion --url-col URL --caption-col TEXT --resize-mode keep_ratio
+  clipdata download urls.txt --output-folder images --json | tail -n 1
+
+Beside each shard NNNNN.tar lie NNNNN.parquet (every row and what became of it) and NNNNN_stats.json;
+sizes.json counts the samples of all shards. The same command again goes on where it stopped.
+img2dataset's spelling of flags, --output_folder, works as well.
+Exit codes: 0 done, 1 no row succeeded, 2 wrong usage or failure, 130 interrupted.";
+
+/// `clipdata download`.
+#[derive(Debug, Args)]
+#[command(after_help = DOWNLOAD_EXAMPLES)]
+pub struct Download {
+    #[command(flatten)]
+    pub input: Input,
+    #[command(flatten)]
+    pub output: Output,
+    #[command(flatten)]
+    pub picture: Picture,
+    #[command(flatten)]
+    pub network: Network,
+    /// Threads that decode and resize [default: one a core]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub processes_count: Option<usize>,
+    /// JSON Lines on standard output, ending in a summary
+    #[arg(long, help_heading = "Machine")]
+    pub json: bool,
+}
+
+impl Download {
+    /// What the flags say.
+    ///
+    /// # Errors
+    /// When a value is out of range.
+    pub fn config(self) -> anyhow::Result<DownloadConfig> {
+        Ok(DownloadConfig {
+            input: self.input.options()?,
+            fetch: self.network.options()?,
+            process: self.picture.options()?,
+            output: self.output.options()?,
+            processes_count: self.processes_count.unwrap_or(0),
+            ..DownloadConfig::new("", "")
+        })
+    }
+}
+
+const STATS_EXAMPLES: &str = "\
+Examples:
+  clipdata stats laion/part-00000.parquet
+  clipdata stats shards/*.parquet --json | jq .data.rows";
+
+/// `clipdata stats`.
+#[derive(Debug, Args)]
+#[command(after_help = STATS_EXAMPLES)]
+pub struct Stats {
+    /// Tables: .parquet, .csv or .tsv
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// How many of the top hosts to list
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub top: usize,
+    /// One JSON line on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+const SERVE_EXAMPLES: &str = "\
+Examples:
+  clipdata serve photos --port 8765
+  clipdata download list.tsv --allow-private-addresses     # in another terminal";
+
+/// `clipdata serve`.
+#[derive(Debug, Args)]
+#[command(after_help = SERVE_EXAMPLES)]
+pub struct Serve {
+    /// The folder
+    #[arg(value_name = "DIR")]
+    pub folder: PathBuf,
+    /// Port on 127.0.0.1; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8765)]
+    pub port: u16,
+}

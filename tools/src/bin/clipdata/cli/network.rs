@@ -1,0 +1,63 @@
+//! How URLs are asked for.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Args;
+use ingest::fetch::FetchOptions;
+use ingest::fetch::address_guard::AddressGuard;
+use tools::exit::Hint;
+
+use super::values::{list, optional, switch};
+
+/// Deadlines, limits and manners.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Network")]
+pub struct Network {
+    /// Downloads in flight
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    pub thread_count: usize,
+    /// Downloads in flight from one host
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub max_connections_per_host: usize,
+    /// Deadline of one URL, redirects and body included
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub timeout: f64,
+    /// Largest body that is read
+    #[arg(long, value_name = "BYTES", default_value_t = 50_000_000)]
+    pub max_body_bytes: u64,
+    /// Name in the user agent, for sites that want to know who asks
+    #[arg(long, value_name = "TOKEN")]
+    pub user_agent_token: Option<String>,
+    /// X-Robots-Tag directives that forbid a picture; an empty value honours none
+    #[arg(long, value_name = "LIST", default_value = "noai,noimageai,noindex,noimageindex,noml")]
+    pub disallowed_header_directives: String,
+    /// Let URLs lead to this machine and to private networks
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL", value_parser = switch)]
+    pub allow_private_addresses: bool,
+}
+
+impl Network {
+    /// What the flags say.
+    ///
+    /// # Errors
+    /// When a time is out of range.
+    pub fn options(self) -> anyhow::Result<FetchOptions> {
+        let guard = if self.allow_private_addresses { AddressGuard::AllowPrivate } else { AddressGuard::PublicOnly };
+        Ok(FetchOptions {
+            max_connections: self.thread_count,
+            max_connections_per_host: self.max_connections_per_host,
+            timeout: seconds("--timeout", self.timeout)?,
+            max_body_bytes: self.max_body_bytes,
+            guard,
+            user_agent_token: optional(self.user_agent_token),
+            disallowed_header_directives: list(&self.disallowed_header_directives),
+        })
+    }
+}
+
+fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
+    Duration::try_from_secs_f64(value)
+        .with_context(|| Hint(format!("{flag} takes seconds, such as 10 or 2.5")))
+        .with_context(|| format!("{flag} is out of range"))
+}
