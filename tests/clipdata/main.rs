@@ -1,6 +1,7 @@
 //! `clipdata` as a user runs it, against a server on the loopback address.
 
 mod download;
+mod outputs;
 mod stats;
 
 /// The binary, ready for arguments.

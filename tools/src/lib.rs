@@ -1,6 +1,7 @@
 //! What the binaries `clipdata` and `cliptrain` share: how they speak to a terminal, how they end, and
 //! the pieces that the demo is made of.
 
+pub mod cluster;
 pub mod demo;
 pub mod exit;
 pub mod human;

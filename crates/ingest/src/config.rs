@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use shards::store::Folder;
+
 use crate::error::{Error, Result};
 use crate::fetch::FetchOptions;
 use crate::output::OutputOptions;
@@ -27,12 +29,12 @@ pub struct DownloadConfig {
 
 impl DownloadConfig {
     /// The defaults, for one list and one folder.
-    pub fn new(url_list: impl Into<PathBuf>, output_folder: impl Into<PathBuf>) -> Self {
+    pub fn new(url_list: impl Into<PathBuf>, output_folder: impl Into<Folder>) -> Self {
         Self {
             input: InputOptions::new(url_list),
             fetch: FetchOptions::default(),
             process: ProcessOptions::default(),
-            output: OutputOptions::new(output_folder),
+            output: OutputOptions::new(output_folder.into()),
             processes_count: 0,
             memory_budget_bytes: 1 << 30,
         }

@@ -1,5 +1,6 @@
 //! Pixels to the bytes that a shard stores.
 
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -9,7 +10,8 @@ use shards::image::{Channels, Format, Picture, encode_jpeg};
 use crate::failure::{FailureKind, SampleFailure};
 
 /// The format of stored pictures; also the extension of their members.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EncodeFormat {
     /// JPEG; quality 1 to 100.
     Jpg,

@@ -57,11 +57,42 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// The folder holds shards that were made otherwise.
+    #[error("`{folder}` holds shards that were made with other options: {differences}")]
+    OtherOptions {
+        /// The folder.
+        folder: String,
+        /// Names and values.
+        differences: String,
+    },
+    /// The shard that an earlier run finished was made of other rows, though of as many.
+    #[error("shard `{shard}` was finished with other rows than the list has for it now: the list changed")]
+    OtherRows {
+        /// The shard's name.
+        shard: String,
+    },
+    /// The folder does not say how its shards were made.
+    #[error("`{folder}` has no manifest.json, which says how its shards were made")]
+    NoManifest {
+        /// The folder.
+        folder: String,
+    },
+    /// A shard and its table do not fit together.
+    #[error("row `{key}` is a success by its table, but {reason}")]
+    Disagree {
+        /// The row.
+        key: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// A fault of this library.
+    #[error("a fault of this program: {what}")]
+    Internal {
+        /// What failed.
+        what: String,
+    },
     /// The shard that an earlier run finished is not the one that this run would write.
-    #[error(
-        "shard `{shard}` was finished with {found} rows, this run would give it {expected}: \
-         the list or number_sample_per_shard changed; choose another output folder"
-    )]
+    #[error("shard `{shard}` was finished with {found} rows, and the list has {expected} for it now: the list changed")]
     OtherPlan {
         /// The shard's name.
         shard: String,

@@ -1,12 +1,14 @@
 //! The hash of a downloaded body.
 
+use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use std::str::FromStr;
 
 use sha2::Digest;
 
 /// Which hash is kept of the bytes as they were downloaded; also the column's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HashKind {
     /// MD5, for comparison with LAION's tables.
     Md5,

@@ -25,6 +25,8 @@ pub struct DownloadReport {
     pub shards_already_done: u64,
     /// Rows of those.
     pub rows_already_done: u64,
+    /// Shards left out because another run is about them at this moment.
+    pub shards_elsewhere: u64,
     /// Rows of the list that were not UTF-8.
     pub invalid_utf8_rows: u64,
     /// Bytes of the bodies that arrived, decompressed, in this run.
@@ -75,6 +77,8 @@ mod tests {
             start_time: 0.0,
             end_time: 1.0,
             status_dict: [("success", 2), ("timeout", 1), ("decode", 1)].map(|(k, n)| (k.to_string(), n)).into(),
+            rows_sha256: None,
+            tar_bytes: None,
         };
         let mut report = DownloadReport::default();
         report.add_sealed(&summary);

@@ -1,6 +1,7 @@
 //! Pixels to other sizes. Shrinking averages over the area of a target pixel (`Area`, a box
 //! filter, close to OpenCV's INTER_AREA); enlarging uses Lanczos with three lobes by default.
 
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 use fast_image_resize::images::{Image, ImageRef};
@@ -11,7 +12,8 @@ use crate::failure::{FailureKind, SampleFailure};
 use crate::resize_mode::{Placement, Size};
 
 /// How new pixels are computed from old ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Interpolation {
     /// The nearest pixel.
     Nearest,

@@ -1,10 +1,12 @@
 //! Geometry of resizing, pure: which size a picture gets, and what is cut off or padded.
 //! Sizes are those of img2dataset: sides are rounded half to even and at least one pixel.
 
+use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 /// How a picture of any shape is brought to `image_size`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ResizeMode {
     /// Keep the size.
     No,

@@ -66,6 +66,8 @@ mod tests {
             start_time: 0.0,
             end_time: 1.0,
             status_dict: Default::default(),
+            rows_sha256: None,
+            tar_bytes: None,
         };
         summary.write(&ShardSummary::path(folder.path(), "1")).unwrap();
         let mut uris: Vec<_> = (0..3).map(|i| ShardUri::Local(folder.path().join(format!("{i}.tar")))).collect();

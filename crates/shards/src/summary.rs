@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::store::Folder;
 use crate::store::local::write_atomically;
 
 /// What became of the rows of one shard. The fields up to `status_dict` are img2dataset's.
@@ -29,12 +31,23 @@ pub struct ShardSummary {
     pub end_time: f64,
     /// Rows by outcome: `success` and the names of failure kinds.
     pub status_dict: BTreeMap<String, u64>,
+    /// What the rows were: a hash over URLs, captions and additional cells, by which a changed list is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_sha256: Option<String>,
+    /// Bytes of the shard's tar.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tar_bytes: Option<u64>,
 }
 
 impl ShardSummary {
-    /// The file that summarises the shard `name` (`00012`) in `folder`.
+    /// The file that summarises the shard `name` (`00012`).
+    pub fn file_name(name: &str) -> String {
+        format!("{name}_stats.json")
+    }
+
+    /// That file in `folder`.
     pub fn path(folder: &Path, name: &str) -> PathBuf {
-        folder.join(format!("{name}_stats.json"))
+        folder.join(Self::file_name(name))
     }
 
     /// Writes the file, whole or not at all.
@@ -51,6 +64,25 @@ impl ShardSummary {
     /// When the file is there and is no summary.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         read_json(path)
+    }
+
+    /// Writes the summary of the shard `name`, which marks it as complete.
+    ///
+    /// # Errors
+    /// When the place refuses.
+    pub fn write_to(&self, folder: &Folder, name: &str) -> Result<()> {
+        let file = Self::file_name(name);
+        folder.write(&file, &json(Path::new(&file), self)?)
+    }
+
+    /// Reads the summary of the shard `name`; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it is there and is no summary.
+    pub fn read_from(folder: &Folder, name: &str) -> Result<Option<Self>> {
+        let file = Self::file_name(name);
+        let path = || PathBuf::from(format!("{folder}/{file}"));
+        folder.read(&file)?.map(|text| parsed(path(), &text)).transpose()
     }
 
     /// Whether every row is accounted for.
@@ -72,21 +104,47 @@ pub fn read_sizes(folder: &Path) -> Result<BTreeMap<String, u64>> {
     Ok(read_json(&sizes_path(folder))?.unwrap_or_default())
 }
 
-/// Adds `sizes` to the `sizes.json` of `folder`. One process at a time may do so.
+/// Writes the `sizes.json` of `folder`: the samples of each shard that is complete by its summary, and what the file
+/// said before of other shards. Processes that end at the same time do so one after another.
 ///
 /// # Errors
-/// When the file that is there is no such table, or the disk refuses.
-pub fn merge_sizes(folder: &Path, sizes: &BTreeMap<String, u64>) -> Result<()> {
-    let mut merged = read_sizes(folder)?;
-    merged.extend(sizes.iter().map(|(name, count)| (name.clone(), *count)));
-    write_json(&sizes_path(folder), &merged)
+/// When a summary cannot be read, or the place refuses.
+pub fn write_sizes(folder: &Folder) -> Result<()> {
+    let mut claim = folder.claim("sizes")?;
+    // Whoever has it is quick.
+    for _ in 0..100 {
+        if claim.is_some() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        claim = folder.claim("sizes")?;
+    }
+    let path = PathBuf::from(format!("{folder}/sizes.json"));
+    let before = folder.read("sizes.json")?;
+    let mut sizes: BTreeMap<String, u64> =
+        before.map(|text| parsed(path.clone(), &text)).transpose()?.unwrap_or_default();
+    for name in folder.names()? {
+        let Some(shard) = name.strip_suffix("_stats.json") else { continue };
+        if let Some(summary) = ShardSummary::read_from(folder, shard)? {
+            sizes.insert(format!("{shard}.tar"), summary.successes);
+        }
+    }
+    folder.write("sizes.json", &json(&path, &sizes)?)
 }
 
 fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    write_atomically(path, &json(path, value)?)
+}
+
+fn json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(value)
         .map_err(|e| Error::Table { path: path.to_path_buf(), reason: e.to_string() })?;
     text.push(b'\n');
-    write_atomically(path, &text)
+    Ok(text)
+}
+
+fn parsed<T: for<'de> Deserialize<'de>>(path: PathBuf, text: &[u8]) -> Result<T> {
+    serde_json::from_slice(text).map_err(|e| Error::Table { path, reason: e.to_string() })
 }
 
 fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
@@ -95,9 +153,7 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(Error::io("read", path)(e)),
     };
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|e| Error::Table { path: path.to_path_buf(), reason: e.to_string() })
+    parsed(path.to_path_buf(), &text).map(Some)
 }
 
 #[cfg(test)]
@@ -114,6 +170,8 @@ mod tests {
             start_time: 10.0,
             end_time: 11.5,
             status_dict: BTreeMap::from([("success".into(), 2), ("timeout".into(), 1)]),
+            rows_sha256: None,
+            tar_bytes: None,
         }
     }
 
@@ -137,11 +195,14 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_merged_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        merge_sizes(folder.path(), &BTreeMap::from([("00000.tar".into(), 3), ("00001.tar".into(), 4)])).unwrap();
-        merge_sizes(folder.path(), &BTreeMap::from([("00001.tar".into(), 5)])).unwrap();
-        let expected = BTreeMap::from([("00000.tar".to_string(), 3), ("00001.tar".to_string(), 5)]);
-        assert_eq!(read_sizes(folder.path()).unwrap(), expected);
+    fn sizes_are_those_of_all_summaries() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::Local(temporary.path().into());
+        std::fs::write(temporary.path().join("sizes.json"), b"{\"other.tar\": 3, \"00001.tar\": 9}").unwrap();
+        summary().write_to(&folder, "00000").unwrap();
+        summary().write_to(&folder, "00001").unwrap();
+        write_sizes(&folder).unwrap();
+        let expected = [("00000.tar", 2), ("00001.tar", 2), ("other.tar", 3)];
+        assert_eq!(read_sizes(temporary.path()).unwrap(), expected.map(|(name, n)| (name.to_string(), n)).into());
     }
 }

@@ -3,6 +3,7 @@
 //! together in the order given; two zero blocks end the file. Which samples share a shard is
 //! the caller's choice.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use tar::{Builder, EntryType, Header};
@@ -10,30 +11,62 @@ use tar::{Builder, EntryType, Header};
 use crate::error::{Error, Result};
 use crate::key::SampleKey;
 use crate::sample::Field;
+use crate::store::OutputFile;
 use crate::store::local::AtomicFile;
 
 /// Mode, user and group as img2dataset's shards have them.
 const MODE: u32 = 0o444;
 const OWNER: &str = "bigdata";
 
+/// What a sealed shard holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Samples.
+    pub samples: u64,
+    /// Bytes of the whole tar.
+    pub bytes: u64,
+}
+
+/// A file that knows how long it is.
+struct Counted {
+    file: OutputFile,
+    bytes: u64,
+}
+
+impl Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// A shard being written; it gets its name when [`sealed`](ShardWriter::seal), and vanishes
 /// when dropped before.
 pub struct ShardWriter {
-    tar: Builder<AtomicFile>,
+    tar: Builder<Counted>,
     name: String,
     samples: u64,
     content_bytes: u64,
 }
 
 impl ShardWriter {
-    /// Starts the shard `path`.
+    /// Starts the shard `path` on this machine.
     ///
     /// # Errors
     /// When the folder does not take a new file.
     pub fn create(path: &Path) -> Result<Self> {
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let tar = Builder::new(AtomicFile::create(path)?);
-        Ok(Self { tar, name, samples: 0, content_bytes: 0 })
+        Ok(Self::new(OutputFile::Local(AtomicFile::create(path)?)))
+    }
+
+    /// A shard that goes to `file`.
+    pub fn new(file: OutputFile) -> Self {
+        let name = file.label();
+        Self { tar: Builder::new(Counted { file, bytes: 0 }), name, samples: 0, content_bytes: 0 }
     }
 
     /// Appends the members of one sample, in the order of `fields`.
@@ -59,15 +92,15 @@ impl ShardWriter {
         self.content_bytes
     }
 
-    /// Ends the tar and gives it its name; returns how many samples it holds.
+    /// Ends the tar and gives it its name; returns how much it holds.
     ///
     /// # Errors
     /// When the disk refuses; the shard then does not exist.
-    pub fn seal(self) -> Result<u64> {
-        let path = self.tar.get_ref().path().to_path_buf();
-        let file = self.tar.into_inner().map_err(Error::io("write", &path))?;
-        file.seal()?;
-        Ok(self.samples)
+    pub fn seal(self) -> Result<Sealed> {
+        let file = self.tar.into_inner().map_err(Error::io("write", Path::new(&self.name)))?;
+        let sealed = Sealed { samples: self.samples, bytes: file.bytes };
+        file.file.seal()?;
+        Ok(sealed)
     }
 
     fn append(&mut self, key: &SampleKey, field: &Field) -> Result<()> {
@@ -112,7 +145,8 @@ mod tests {
         let mut writer = ShardWriter::create(path).unwrap();
         writer.write(&SampleKey::new("000000000"), &[field("jpg", b"picture"), field("txt", b"")]).unwrap();
         writer.write(&SampleKey::new("000000001"), &[field("jpg", &[7; 600])]).unwrap();
-        assert_eq!(writer.seal().unwrap(), 2);
+        let sealed = writer.seal().unwrap();
+        assert_eq!(sealed, Sealed { samples: 2, bytes: std::fs::metadata(path).unwrap().len() });
     }
 
     #[test]

@@ -8,12 +8,14 @@
 //! those, whose mark is `NNNNN_stats.json`.
 
 mod decode_pool;
+mod existing;
+mod fingerprint;
+mod kept;
+mod retry;
 mod row;
 mod shard;
 mod stop;
 
-use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -21,23 +23,27 @@ use std::time::Instant;
 
 use shards::key::KeyFormat;
 use shards::metadata::MetadataLayout;
-use shards::store::local::remove_leftovers;
-use shards::summary::{ShardSummary, merge_sizes};
+use shards::store::Claim;
+use shards::summary::{ShardSummary, write_sizes};
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
+pub use self::retry::{RetryConfig, retry};
 pub use self::stop::StopToken;
 
 use self::decode_pool::DecodePool;
+use self::kept::Kept;
+use self::retry::RetryTask;
 use self::row::Stages;
-use self::shard::{ShardEnd, ShardFormat};
+use self::shard::{Order, ShardEnd, ShardFormat};
 use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::fetch::{ByteBudget, Fetcher};
+use crate::output::{Manifest, OutputFormat, Place};
 use crate::plan::{Plan, ShardTask};
 use crate::report::DownloadReport;
-use crate::url_list::UrlList;
+use crate::url_list::{ListedRow, UrlList};
 
 /// Shards open at the same time: one being filled, the others waiting for their last rows.
 const SHARDS_IN_FLIGHT: usize = 4;
@@ -82,57 +88,84 @@ impl Observer for () {}
 /// folder holds the shards of another list. Failures of rows are counted instead.
 pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &StopToken) -> Result<DownloadReport> {
     config.validate()?;
-    let started = Instant::now();
     let list = UrlList::open(&config.input)?;
     let invalid_utf8 = list.invalid_utf8_counter();
-    prepare_folder(&config.output.output_folder)?;
-    let format = shard_format(config, &list);
+    let layout = layout(config, &list);
+    let folder = &config.output.output_folder;
+    folder.prepare()?;
+    let first_shard = existing::prepared(&config.output)?;
+    Manifest::of(config).keep(folder)?;
+    let plan = Plan::new(list, config.output.number_sample_per_shard);
+    let output = config.output.clone();
+    let tasks = plan.map(move |task| task.map(|task| ShardTask { shard_id: task.shard_id + first_shard, ..task }));
+    let tasks = tasks.filter(move |task| task.as_ref().map_or(true, |task| output.owns(task.shard_id)));
+    let mut report = run(config, layout, Box::new(tasks.map(|task| task.map(Task::Fresh))), observer, stop)?;
+    report.invalid_utf8_rows = invalid_utf8.load(Ordering::Relaxed);
+    Ok(report)
+}
+
+/// A shard to be made, or to be made again.
+enum Task {
+    Fresh(ShardTask),
+    Again(RetryTask),
+}
+
+type Tasks = Box<dyn Iterator<Item = Result<Task>> + Send>;
+
+/// Runs the stages over all of `tasks`.
+fn run(
+    config: &DownloadConfig,
+    layout: MetadataLayout,
+    tasks: Tasks,
+    observer: Arc<dyn Observer>,
+    stop: &StopToken,
+) -> Result<DownloadReport> {
+    let started = Instant::now();
     let (decode, decode_threads) = DecodePool::start(decode_threads(config), config.process.clone())?;
     let fetcher = Fetcher::new(config.fetch.clone())?;
     let mut run = Run {
         stages: Arc::new(Stages { fetcher, decode, observer }),
-        format,
+        format: shard_format(config, layout),
         budget: ByteBudget::new(config.memory_budget_bytes),
         report: DownloadReport::default(),
-        sizes: BTreeMap::new(),
     };
-    let plan = Plan::new(list, config.output.number_sample_per_shard);
-    let outcome = run_to_end(&mut run, plan, stop);
-    let Run { stages, mut report, sizes, .. } = run;
+    let outcome = run_to_end(&mut run, tasks, stop);
+    let Run { stages, mut report, .. } = run;
     drop(stages);
     decode_threads.join();
-    merge_sizes(&config.output.output_folder, &sizes)?;
+    let folder = &config.output.output_folder;
+    if config.output.output_format != OutputFormat::Dummy {
+        write_sizes(folder)?;
+    }
     outcome?;
     report.interrupted = stop.is_stopped();
-    report.invalid_utf8_rows = invalid_utf8.load(Ordering::Relaxed);
     report.seconds = started.elapsed().as_secs_f64();
     report.images_per_second = report.made_by_this_run as f64 / report.seconds.max(f64::EPSILON);
     Ok(report)
 }
 
-fn prepare_folder(folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-    let removed = remove_leftovers(folder)?;
-    if removed > 0 {
-        tracing::info!(removed, folder = %folder.display(), "cleared unfinished files of an earlier run");
-    }
-    Ok(())
-}
-
-fn shard_format(config: &DownloadConfig, list: &UrlList) -> ShardFormat {
-    let columns = list.columns();
-    let layout = MetadataLayout {
+fn layout(config: &DownloadConfig, list: &UrlList) -> MetadataLayout {
+    let (columns, process) = (list.columns(), &config.process);
+    let holds_images = config.output.output_format == OutputFormat::Parquet;
+    MetadataLayout {
         additional: columns.extra.clone(),
         caption: columns.caption,
-        exif: config.process.extract_exif,
-        hash: config.process.compute_hash.map(|hash| hash.as_str().to_string()),
-    };
-    ShardFormat {
-        folder: config.output.output_folder.clone(),
-        keys: KeyFormat::new(config.output.oom_shard_count, config.output.number_sample_per_shard),
+        exif: process.extract_exif,
+        hash: process.compute_hash.map(|hash| hash.as_str().to_string()),
+        image: holds_images.then(|| process.encode_format.as_str().to_string()),
+    }
+}
+
+fn shard_format(config: &DownloadConfig, layout: MetadataLayout) -> ShardFormat {
+    let output = &config.output;
+    let place = Place {
+        folder: output.output_folder.clone(),
+        format: output.output_format,
         layout,
         image: config.process.encode_format,
-    }
+    };
+    let keys = KeyFormat::new(output.oom_shard_count, output.number_sample_per_shard);
+    ShardFormat { place, keys, deterministic: output.deterministic }
 }
 
 fn decode_threads(config: &DownloadConfig) -> usize {
@@ -142,7 +175,7 @@ fn decode_threads(config: &DownloadConfig) -> usize {
     }
 }
 
-fn run_to_end(run: &mut Run, plan: Plan, stop: &StopToken) -> Result<()> {
+fn run_to_end(run: &mut Run, plan: Tasks, stop: &StopToken) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Error::Worker { worker: "async runtime", reason: e.to_string() })?;
     // One shard is read ahead while the one before it is filled.
@@ -169,8 +202,12 @@ struct Run {
     format: ShardFormat,
     budget: ByteBudget,
     report: DownloadReport,
-    /// Samples by file name of the shards met so far.
-    sizes: BTreeMap<String, u64>,
+}
+
+/// A shard to be written, and those of its rows that are downloaded, with their places.
+struct Work {
+    order: Order,
+    rows: Vec<(usize, ListedRow)>,
 }
 
 /// What runs in the background of a [`Run`].
@@ -181,7 +218,7 @@ struct Running {
 }
 
 impl Run {
-    async fn until_stopped(&mut self, planned: mpsc::Receiver<Result<ShardTask>>, stop: &StopToken) -> Result<()> {
+    async fn until_stopped(&mut self, planned: mpsc::Receiver<Result<Task>>, stop: &StopToken) -> Result<()> {
         let (end_sender, ends) = mpsc::channel(SHARDS_IN_FLIGHT);
         let mut running = Running { rows: JoinSet::new(), ends, open_shards: 0 };
         let outcome = tokio::select! {
@@ -201,19 +238,16 @@ impl Run {
 
     async fn drive(
         &mut self,
-        mut planned: mpsc::Receiver<Result<ShardTask>>,
+        mut planned: mpsc::Receiver<Result<Task>>,
         running: &mut Running,
         ends: mpsc::Sender<ShardEnd>,
     ) -> Result<()> {
         while let Some(task) = planned.recv().await {
-            let task = task?;
-            if self.skipped(&task)? {
-                continue;
-            }
+            let Some(work) = self.work(task?)? else { continue };
             while running.open_shards >= SHARDS_IN_FLIGHT {
                 self.advance(running).await?;
             }
-            self.begin(task, running, ends.clone()).await?;
+            self.begin(work, running, ends.clone()).await?;
         }
         while running.open_shards > 0 {
             self.advance(running).await?;
@@ -221,25 +255,64 @@ impl Run {
         Ok(())
     }
 
-    /// Whether an earlier run sealed this very shard.
-    fn skipped(&mut self, task: &ShardTask) -> Result<bool> {
-        let Some(summary) = self.format.done(task.shard_id)? else { return Ok(false) };
+    /// What is to be done for a task; `None` where an earlier run did it, or another one is about it.
+    fn work(&mut self, task: Task) -> Result<Option<Work>> {
+        match task {
+            Task::Fresh(task) => self.fresh(task),
+            Task::Again(task) => {
+                let Some(claim) = self.claim(&task.name)? else { return Ok(None) };
+                let RetryTask { shard_id, name, rows, total, kept, fingerprint } = task;
+                let order = Order { shard_id, name, rows: total, fingerprint, kept, claim };
+                Ok(Some(Work { order, rows }))
+            }
+        }
+    }
+
+    fn fresh(&mut self, task: ShardTask) -> Result<Option<Work>> {
         let name = self.format.keys.shard_name(task.shard_id);
-        let expected = task.rows.len() as u64;
+        let fingerprint = fingerprint::of(&task.rows);
+        if self.is_done(&name, &task, &fingerprint)? {
+            return Ok(None);
+        }
+        let Some(claim) = self.claim(&name)? else { return Ok(None) };
+        // Whoever had the claim before may have made it meanwhile.
+        if self.is_done(&name, &task, &fingerprint)? {
+            return Ok(None);
+        }
+        let (shard_id, rows) = (task.shard_id, task.rows.len());
+        let (kept, fingerprint) = (Kept::default(), Some(fingerprint));
+        let order = Order { shard_id, name, rows, fingerprint, kept, claim };
+        Ok(Some(Work { order, rows: task.rows.into_iter().enumerate().collect() }))
+    }
+
+    fn claim(&mut self, name: &str) -> Result<Option<Claim>> {
+        let claim = self.format.place.folder.claim(name)?;
+        if claim.is_none() {
+            self.report.shards_elsewhere += 1;
+        }
+        Ok(claim)
+    }
+
+    /// Whether an earlier run sealed this very shard.
+    fn is_done(&mut self, name: &str, task: &ShardTask, fingerprint: &str) -> Result<bool> {
+        let Some(summary) = self.format.done(name)? else { return Ok(false) };
+        let (expected, name) = (task.rows.len() as u64, name.to_owned());
         if summary.count != expected {
             return Err(Error::OtherPlan { shard: name, expected, found: summary.count });
         }
+        if summary.rows_sha256.as_ref().is_some_and(|found| found != fingerprint) {
+            return Err(Error::OtherRows { shard: name });
+        }
         self.report.add_done(&summary);
-        self.sizes.insert(format!("{name}.tar"), summary.successes);
         self.stages.observer.shard_skipped(&SealedShard { shard_id: task.shard_id, name, summary });
         Ok(true)
     }
 
     /// Opens a shard and gets all its rows under way.
-    async fn begin(&mut self, task: ShardTask, running: &mut Running, ends: mpsc::Sender<ShardEnd>) -> Result<()> {
-        let outcomes = shard::open(self.format.clone(), task.shard_id, task.rows.len(), ends)?;
+    async fn begin(&mut self, work: Work, running: &mut Running, ends: mpsc::Sender<ShardEnd>) -> Result<()> {
+        let outcomes = shard::open(self.format.clone(), work.order, ends)?;
         running.open_shards += 1;
-        for (place, listed) in task.rows.into_iter().enumerate() {
+        for (place, listed) in work.rows {
             // Shares go in the order of rows: so the first unfinished row of a shard never waits
             // for memory that later rows hold.
             let Some(share) = self.budget.reserve().await else { return Err(closed()) };
@@ -276,7 +349,6 @@ impl Run {
         self.report.add_sealed(&shard.summary);
         self.report.made_by_this_run += shard.summary.successes;
         self.report.bytes_downloaded += bytes;
-        self.sizes.insert(format!("{}.tar", shard.name), shard.summary.successes);
         self.stages.observer.shard_sealed(&shard);
         Ok(())
     }

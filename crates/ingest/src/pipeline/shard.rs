@@ -1,46 +1,67 @@
 //! The thread that writes one shard: rows come in as they finish and are written in their
-//! order; with the last one the shard is sealed, tar before parquet before summary. When rows
+//! order; with the last one the shard is sealed, samples before table before summary. When rows
 //! stop coming, everything unsealed vanishes.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::thread;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
-use shards::Field;
-use shards::key::KeyFormat;
-use shards::metadata::{MetadataLayout, MetadataRow, MetadataWriter, Status};
+use shards::key::{KeyFormat, SampleKey};
+use shards::metadata::{MetadataRow, Status};
+use shards::store::Claim;
 use shards::summary::ShardSummary;
-use shards::writer::ShardWriter;
 use tokio::sync::mpsc;
 
 use super::SealedShard;
+use super::kept::Kept;
 use super::row::RowOutcome;
-use crate::encode::EncodeFormat;
 use crate::error::{Error, Result};
+use crate::output::{OutputFormat, Place, Sink};
 
 /// How all shards of a download are written.
 #[derive(Clone)]
 pub(super) struct ShardFormat {
-    pub folder: PathBuf,
+    pub place: Place,
     pub keys: KeyFormat,
-    pub layout: MetadataLayout,
-    pub image: EncodeFormat,
+    /// Whether times are left out.
+    pub deterministic: bool,
 }
 
 impl ShardFormat {
-    /// The summary of a shard that an earlier run sealed, where its tar is still there.
-    pub(super) fn done(&self, shard_id: u64) -> Result<Option<ShardSummary>> {
-        let name = self.keys.shard_name(shard_id);
-        let summary = ShardSummary::read(&ShardSummary::path(&self.folder, &name))?;
-        Ok(summary.filter(|_| self.file(&name, "tar").is_file()))
+    /// The summary of a shard that an earlier run sealed, where its samples are still there.
+    pub(super) fn done(&self, name: &str) -> Result<Option<ShardSummary>> {
+        let Some(summary) = ShardSummary::read_from(&self.place.folder, name)? else { return Ok(None) };
+        if self.place.format != OutputFormat::Webdataset {
+            return Ok(Some(summary));
+        }
+        let size = self.place.folder.size(&format!("{name}.tar"))?;
+        let is_there = match (size, summary.tar_bytes) {
+            (Some(size), Some(expected)) => size == expected,
+            // img2dataset notes no size; no tar is smaller than its two last blocks.
+            (Some(size), None) => size >= 1024,
+            (None, _) => false,
+        };
+        if !is_there {
+            tracing::warn!("shard `{name}` is marked as complete, but its tar is not: it is made again");
+        }
+        Ok(is_there.then_some(summary))
     }
+}
 
-    fn file(&self, name: &str, extension: &str) -> PathBuf {
-        self.folder.join(format!("{name}.{extension}"))
-    }
+/// A shard to be written.
+pub(super) struct Order {
+    pub shard_id: u64,
+    pub name: String,
+    /// Rows that it will have.
+    pub rows: usize,
+    /// What the rows are.
+    pub fingerprint: Option<String>,
+    /// Rows that are not downloaded, but taken over from the shard as it is.
+    pub kept: Kept,
+    /// Held until the shard is sealed or given up.
+    pub claim: Claim,
 }
 
 /// A finished row with its place in the shard.
@@ -53,58 +74,62 @@ pub(super) type ShardEnd = Result<Option<(SealedShard, u64)>>;
 /// Rows that wait for the disk; those that wait for an earlier row are held beside.
 const QUEUE_ROWS: usize = 64;
 
-/// Starts the thread for a shard of `rows` rows, which sends how it ended to `ends`.
+/// Starts the thread for a shard, which sends how it ended to `ends`.
 pub(super) fn open(
     format: ShardFormat,
-    shard_id: u64,
-    rows: usize,
+    order: Order,
     ends: mpsc::Sender<ShardEnd>,
 ) -> Result<mpsc::Sender<PlacedOutcome>> {
     let (sender, receiver) = mpsc::channel(QUEUE_ROWS);
+    let name = format!("shard-{}", order.name);
     let worker = move || {
-        let end = catch_unwind(AssertUnwindSafe(|| write(&format, shard_id, rows, receiver)));
+        let end = catch_unwind(AssertUnwindSafe(|| write(&format, order, receiver)));
         let panicked = |_| Err(Error::Worker { worker: "shard writer", reason: "it panicked".into() });
         // Without a receiver the run is over, and the summary on the disk tells the rest.
         let _ = ends.blocking_send(end.unwrap_or_else(panicked));
     };
-    let spawned = thread::Builder::new().name(format!("shard-{shard_id}")).spawn(worker);
+    let spawned = thread::Builder::new().name(name).spawn(worker);
     spawned.map_err(|e| Error::Worker { worker: "shard writer", reason: e.to_string() })?;
     Ok(sender)
 }
 
-fn write(format: &ShardFormat, shard_id: u64, rows: usize, mut outcomes: mpsc::Receiver<PlacedOutcome>) -> ShardEnd {
-    let mut shard = OpenShard::create(format, shard_id)?;
+fn write(format: &ShardFormat, order: Order, mut outcomes: mpsc::Receiver<PlacedOutcome>) -> ShardEnd {
+    let Order { rows, mut kept, claim, .. } = order;
+    let mut shard = OpenShard::create(format, order.shard_id, order.name)?;
     // Bounded by the byte budget, whose shares the outcomes hold, and by the shard's rows.
     let mut early = BTreeMap::new();
-    let mut next = 0;
-    while next < rows {
-        let Some((place, outcome)) = outcomes.blocking_recv() else { return Ok(None) };
-        early.insert(place, outcome);
-        while let Some(outcome) = early.remove(&next) {
-            shard.push(next as u64, outcome)?;
-            next += 1;
+    for place in 0..rows {
+        if let Some(stored) = kept.take(place)? {
+            shard.keep(stored)?;
+            continue;
+        }
+        while !early.contains_key(&place) {
+            let Some((place, outcome)) = outcomes.blocking_recv() else { return Ok(None) };
+            early.insert(place, outcome);
+        }
+        if let Some(outcome) = early.remove(&place) {
+            shard.push(kept.key(place), place as u64, outcome)?;
         }
     }
-    shard.seal(rows as u64).map(Some)
+    let sealed = shard.seal(rows as u64, order.fingerprint)?;
+    drop(claim);
+    Ok(Some(sealed))
 }
 
 struct OpenShard<'a> {
     format: &'a ShardFormat,
     shard_id: u64,
     name: String,
-    tar: ShardWriter,
-    table: MetadataWriter,
+    sink: Sink,
     summary: ShardSummary,
     bytes: u64,
     started: Instant,
 }
 
 impl<'a> OpenShard<'a> {
-    fn create(format: &'a ShardFormat, shard_id: u64) -> Result<Self> {
-        let name = format.keys.shard_name(shard_id);
-        let tar = ShardWriter::create(&format.file(&name, "tar"))?;
-        let table = MetadataWriter::create(&format.file(&name, "parquet"), format.layout.clone())?;
-        let now = unix_seconds();
+    fn create(format: &'a ShardFormat, shard_id: u64, name: String) -> Result<Self> {
+        let sink = Sink::create(format.place.clone(), name.clone())?;
+        let now = if format.deterministic { 0.0 } else { unix_seconds() };
         let summary = ShardSummary {
             count: 0,
             successes: 0,
@@ -114,64 +139,80 @@ impl<'a> OpenShard<'a> {
             start_time: now,
             end_time: now,
             status_dict: BTreeMap::new(),
+            rows_sha256: None,
+            tar_bytes: None,
         };
-        Ok(Self { format, shard_id, name, tar, table, summary, bytes: 0, started: Instant::now() })
+        Ok(Self { format, shard_id, name, sink, summary, bytes: 0, started: Instant::now() })
     }
 
-    fn push(&mut self, place: u64, outcome: RowOutcome) -> Result<()> {
-        self.count(&outcome);
-        let (row, image) = described(outcome, self.format, self.shard_id, place);
-        if let Some(image) = image {
-            let fields = members(&row, image, self.format);
-            self.tar.write(&row.key, &fields)?;
+    /// Takes over a row as it was.
+    fn keep(&mut self, stored: super::kept::Stored) -> Result<()> {
+        let kind = stored.row.error_kind.clone();
+        self.count(stored.row.status, &kind.unwrap_or_else(|| stored.row.status.as_str().to_string()));
+        match stored.image {
+            Some(image) => self.sink.push_fields(stored.row, &stored.fields, image),
+            None => self.sink.push_failed(stored.row),
         }
-        Ok(self.table.push(row)?)
     }
 
-    fn count(&mut self, outcome: &RowOutcome) {
+    fn push(&mut self, key: Option<SampleKey>, place: u64, outcome: RowOutcome) -> Result<()> {
         self.bytes += outcome.bytes.unwrap_or(0);
+        match &outcome.result {
+            Ok(_) => self.count(Status::Success, Status::Success.as_str()),
+            Err(failure) => self.count(failure.kind.status(), &failure.kind.name()),
+        }
+        let key = key.unwrap_or_else(|| self.format.keys.key(self.shard_id, place));
+        let (mut row, image) = described(outcome, key);
+        if self.format.deterministic {
+            (row.ms, row.attempts) = (None, None);
+        }
+        match image {
+            Some(image) => self.sink.push_sample(row, image),
+            None => self.sink.push_failed(row),
+        }
+    }
+
+    fn count(&mut self, status: Status, name: &str) {
         self.summary.count += 1;
-        let (status, name) = match &outcome.result {
-            Ok(_) => (Status::Success, Status::Success.as_str().to_string()),
-            Err(failure) => (failure.kind.status(), failure.kind.name()),
-        };
         match status {
             Status::Success => self.summary.successes += 1,
             Status::FailedToDownload => self.summary.failed_to_download += 1,
             Status::FailedToResize => self.summary.failed_to_resize += 1,
         }
-        *self.summary.status_dict.entry(name).or_default() += 1;
+        *self.summary.status_dict.entry(name.to_owned()).or_default() += 1;
     }
 
-    fn seal(mut self, rows: u64) -> Result<(SealedShard, u64)> {
+    fn seal(mut self, rows: u64, fingerprint: Option<String>) -> Result<(SealedShard, u64)> {
         let summary = &mut self.summary;
-        if !summary.is_balanced() || summary.count != rows || self.tar.samples() != summary.successes {
+        if !summary.is_balanced() || summary.count != rows || self.sink.samples() != summary.successes {
             return Err(Error::Unbalanced {
                 shard: self.name,
                 rows,
-                successes: self.tar.samples(),
+                successes: self.sink.samples(),
                 failed_to_download: summary.failed_to_download,
                 failed_to_resize: summary.failed_to_resize,
             });
         }
-        self.tar.seal()?;
-        self.table.seal()?;
-        summary.duration = self.started.elapsed().as_secs_f64();
-        summary.end_time = unix_seconds();
-        summary.write(&ShardSummary::path(&self.format.folder, &self.name))?;
+        summary.tar_bytes = self.sink.seal()?;
+        summary.rows_sha256 = fingerprint;
+        if !self.format.deterministic {
+            summary.duration = self.started.elapsed().as_secs_f64();
+            summary.end_time = unix_seconds();
+        }
+        summary.write_to(&self.format.place.folder, &self.name)?;
         Ok((SealedShard { shard_id: self.shard_id, name: self.name, summary: self.summary }, self.bytes))
     }
 }
 
 /// The row of the table and, where there is one, the picture. The outcome's share of memory
 /// is given back on return: the picture is on its way to the disk.
-fn described(outcome: RowOutcome, format: &ShardFormat, shard_id: u64, place: u64) -> (MetadataRow, Option<Bytes>) {
+fn described(outcome: RowOutcome, key: SampleKey) -> (MetadataRow, Option<Bytes>) {
     let RowOutcome { row, result, http_status, bytes, share: _share } = outcome;
     let mut described = MetadataRow {
         additional: row.extra,
         caption: row.caption,
         url: row.url,
-        key: format.keys.key(shard_id, place),
+        key,
         status: Status::Success,
         error_message: None,
         width: None,
@@ -183,6 +224,10 @@ fn described(outcome: RowOutcome, format: &ShardFormat, shard_id: u64, place: u6
         error_kind: None,
         http_status,
         bytes,
+        final_url: None,
+        mime: None,
+        ms: None,
+        attempts: None,
     };
     match result {
         Ok(processed) => {
@@ -201,18 +246,6 @@ fn described(outcome: RowOutcome, format: &ShardFormat, shard_id: u64, place: u6
             (described, None)
         }
     }
-}
-
-/// The sample's members, sorted by extension as img2dataset's are.
-fn members(row: &MetadataRow, image: Bytes, format: &ShardFormat) -> Vec<Field> {
-    let field = |extension: &str, bytes: Bytes| Field { extension: extension.into(), bytes };
-    let mut members =
-        vec![field(format.image.as_str(), image), field("json", Bytes::from(row.to_json(&format.layout)))];
-    if format.layout.caption {
-        members.push(field("txt", Bytes::from(row.caption.clone().unwrap_or_default())));
-    }
-    members.sort_by(|a, b| a.extension.cmp(&b.extension));
-    members
 }
 
 fn unix_seconds() -> f64 {

@@ -1,5 +1,6 @@
 //! Whole downloads from a server on the loopback address.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -307,7 +308,7 @@ fn a_stopped_run_leaves_nothing_torn() {
 #[test]
 fn an_output_that_is_no_folder_ends_the_run() {
     let mut rig = rig(&[("one", "/good/1")]);
-    rig.config.output.output_folder = rig.folder.path().join("list.tsv");
+    rig.config.output.output_folder = rig.folder.path().join("list.tsv").into();
     assert!(rig.download().unwrap_err().to_string().contains("cannot create"));
 }
 

@@ -6,9 +6,10 @@ use crate::error::{Error, Result};
 use crate::hash::HashKind;
 use crate::resize::Interpolation;
 use crate::resize_mode::ResizeMode;
+use serde::{Deserialize, Serialize};
 
 /// What is done with pictures, in img2dataset's words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProcessOptions {
     /// Target side in pixels.
     pub image_size: u32,
@@ -32,6 +33,7 @@ pub struct ProcessOptions {
     /// Most pixels of a picture, read from its header before it is decoded.
     pub max_image_pixels: u64,
     /// Largest ratio of the longer to the shorter side.
+    #[serde(with = "unbounded")]
     pub max_aspect_ratio: f64,
     /// Whether EXIF tags are kept.
     pub extract_exif: bool,
@@ -40,7 +42,8 @@ pub struct ProcessOptions {
 }
 
 /// Which bodies are encoded anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reencode {
     /// All.
     Always,
@@ -48,6 +51,19 @@ pub enum Reencode {
     WhenChanged,
     /// None; bodies are stored without being looked at.
     Never,
+}
+
+/// JSON has no infinity: without a bound there is null.
+mod unbounded {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(ratio: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+        ratio.is_finite().then_some(*ratio).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+        Ok(Option::deserialize(deserializer)?.unwrap_or(f64::INFINITY))
+    }
 }
 
 impl Default for ProcessOptions {

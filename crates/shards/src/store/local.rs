@@ -2,17 +2,21 @@
 //!
 //! The content goes to `NAME.tmp-<process>-<number>` beside the target; sealing flushes it to
 //! the disk, renames it and flushes the folder. What a killed run leaves behind never carries
-//! the final name; [`remove_leftovers`] clears it.
+//! the final name; [`remove_leftovers`] clears it. A full disk is waited for, a little.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use crate::error::{Error, Result};
 
 /// What separates a file's name from the part that names the run writing it.
 const TEMPORARY: &str = ".tmp-";
+
+/// Seconds of pause before a full disk is tried again.
+const FULL_DISK_PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
 
 /// Large enough that a shard is written in few system calls.
 const BUFFER_BYTES: usize = 1 << 18;
@@ -58,6 +62,8 @@ impl AtomicFile {
     }
 
     fn write_through(&self, buffered: BufWriter<File>) -> Result<()> {
+        let mut buffered = buffered;
+        patiently(&self.temporary, || buffered.flush()).map_err(Error::io("write", &self.temporary))?;
         let file = buffered.into_inner().map_err(|e| Error::io("write", &self.temporary)(e.into_error()))?;
         file.sync_all().map_err(Error::io("flush", &self.temporary))?;
         drop(file);
@@ -68,7 +74,8 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file.as_mut().map_or(Err(io::ErrorKind::BrokenPipe.into()), |file| file.write(bytes))
+        let file = self.file.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+        patiently(&self.temporary, || file.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -87,6 +94,81 @@ impl Drop for AtomicFile {
     }
 }
 
+/// Tries again while the disk is full, for half a minute: whoever runs long downloads makes room when told to.
+fn patiently<T>(path: &Path, mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for pause in FULL_DISK_PAUSES {
+        match write() {
+            Err(error) if is_full(&error) => {
+                tracing::warn!("no room for `{}`: trying again in {pause} s ({error})", path.display());
+                std::thread::sleep(Duration::from_secs(pause));
+            }
+            written => return written,
+        }
+    }
+    write()
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A folder that gets its name only when it is sealed; dropped unsealed, it vanishes.
+#[derive(Debug)]
+pub struct StagedFolder {
+    path: PathBuf,
+    temporary: PathBuf,
+}
+
+impl StagedFolder {
+    /// Starts a folder that will be called `path`.
+    ///
+    /// # Errors
+    /// When the folder around it does not take a new one.
+    pub fn create(path: &Path) -> Result<Self> {
+        let temporary = temporary_beside(path);
+        fs::create_dir(&temporary).map_err(Error::io("create", &temporary))?;
+        Ok(Self { path: path.to_path_buf(), temporary })
+    }
+
+    /// Where its files are until then.
+    pub fn path(&self) -> &Path {
+        &self.temporary
+    }
+
+    /// Makes its files durable and gives it its name, replacing what had it before.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn seal(self) -> Result<()> {
+        sync_file_system(&self.temporary)?;
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.map_err(Error::io("replace", &self.path))?,
+        }
+        fs::rename(&self.temporary, &self.path).map_err(Error::io("rename to", &self.path))?;
+        sync_folder(folder_of(&self.path))
+    }
+}
+
+impl Drop for StagedFolder {
+    fn drop(&mut self) {
+        // Gone under this name once sealed.
+        let _ = fs::remove_dir_all(&self.temporary);
+    }
+}
+
+/// One flush for ten thousand small files instead of one for each.
+#[allow(unsafe_code)]
+fn sync_file_system(folder: &Path) -> Result<()> {
+    use std::os::fd::AsRawFd;
+    let handle = File::open(folder).map_err(Error::io("flush", folder))?;
+    // SAFETY: syncfs takes a descriptor, which is open for as long as `handle` lives.
+    match unsafe { libc::syncfs(handle.as_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(Error::io("flush", folder)(io::Error::last_os_error())),
+    }
+}
+
 /// Replaces the content of `path` by `bytes`, whole or not at all.
 ///
 /// # Errors
@@ -97,17 +179,19 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     file.seal()
 }
 
-/// Deletes unsealed files that earlier runs left in `folder`; returns how many. Call it only
-/// where no other process writes into the folder.
+/// Deletes what earlier runs left unsealed in `folder` of the files whose names begin with `name`; returns how many.
+/// Call it only where no other process writes them.
 ///
 /// # Errors
 /// When the folder cannot be read or a leftover cannot be deleted.
-pub fn remove_leftovers(folder: &Path) -> Result<u64> {
+pub fn remove_leftovers(folder: &Path, name: &str) -> Result<u64> {
     let mut removed = 0;
     for entry in fs::read_dir(folder).map_err(Error::io("read", folder))? {
         let path = entry.map_err(Error::io("read", folder))?.path();
-        if is_leftover(&path) {
-            fs::remove_file(&path).map_err(Error::io("delete", &path))?;
+        let is_of_name = path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name));
+        if is_of_name && is_leftover(&path) {
+            let removal = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removal.map_err(Error::io("delete", &path))?;
             removed += 1;
         }
     }
@@ -181,7 +265,8 @@ mod tests {
         for name in ["00000.tar.tmp-12-0", "00000.tar", "notes.tmp-x", "a.tmp-"] {
             fs::write(folder.path().join(name), b"").unwrap();
         }
-        assert_eq!(remove_leftovers(folder.path()).unwrap(), 1);
+        assert_eq!(remove_leftovers(folder.path(), "00001").unwrap(), 0);
+        assert_eq!(remove_leftovers(folder.path(), "00000").unwrap(), 1);
         assert_eq!(names(folder.path()), ["00000.tar", "a.tmp-", "notes.tmp-x"]);
     }
 

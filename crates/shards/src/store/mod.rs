@@ -4,8 +4,12 @@
 //! has the length its header announced, a command has exited with 0. Otherwise the last read
 //! is an error. A local file can vouch for nothing; its tar must.
 
+mod claim;
+mod command;
+mod folder;
 mod http;
 pub mod local;
+mod object;
 mod pipe;
 mod remote;
 mod s3;
@@ -16,6 +20,8 @@ use std::io::Read;
 use crate::error::{Error, Result};
 use crate::uri::ShardUri;
 
+pub use self::claim::Claim;
+pub use self::folder::{Folder, OutputFile};
 pub use self::pipe::end_commands;
 
 /// Opens the bytes at `uri` for one reading from start to end.

@@ -65,13 +65,7 @@ impl Pipe {
     fn finish(&mut self) -> io::Result<Option<String>> {
         // Forgotten before its number can be another process's.
         self.forget();
-        let status = self.child.wait()?;
-        // What it left behind in its group may hold standard error open for ever.
-        end_group(self.child.id());
-        let said = self.stderr.take().map(JoinHandle::join).and_then(std::result::Result::ok).unwrap_or_default();
-        let said = String::from_utf8_lossy(&said).trim().to_string();
-        let said = if said.is_empty() { "and said nothing".to_owned() } else { format!("and said: {said}") };
-        Ok((!status.success()).then(|| format!("command ended with {status}, {said}")))
+        complaint(&mut self.child, self.stderr.take())
     }
 }
 
@@ -103,15 +97,27 @@ impl Drop for Pipe {
     }
 }
 
+/// Waits for a command; what is to be said of one that ends with anything but 0.
+pub(super) fn complaint(child: &mut Child, stderr: Option<JoinHandle<Vec<u8>>>) -> io::Result<Option<String>> {
+    let status = child.wait()?;
+    // What it left behind in its group may hold standard error open for ever.
+    end_group(child.id());
+    let said = stderr.map(JoinHandle::join).and_then(std::result::Result::ok).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said).trim().to_string();
+    let said = if said.is_empty() { "and said nothing".to_owned() } else { format!("and said: {said}") };
+    Ok((!status.success()).then(|| format!("command ended with {status}, {said}")))
+}
+
 #[allow(unsafe_code)]
-fn end_group(leader: u32) {
+pub(super) fn end_group(leader: u32) {
     if let Ok(group) = libc::pid_t::try_from(leader) {
         // SAFETY: kill takes two integers; the group is the one made for this child.
         unsafe { libc::kill(-group, libc::SIGKILL) };
     }
 }
 
-fn last_bytes(mut stderr: ChildStderr) -> Vec<u8> {
+/// Reads to the end and keeps what came last.
+pub(super) fn last_bytes(mut stderr: ChildStderr) -> Vec<u8> {
     let (mut kept, mut buffer) = (VecDeque::new(), [0; STDERR_BYTES]);
     while let Ok(count @ 1..) = stderr.read(&mut buffer) {
         kept.extend(&buffer[..count]);

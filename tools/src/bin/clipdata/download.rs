@@ -8,36 +8,78 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use indicatif::ProgressBar;
 use ingest::{DownloadReport, FailureKind, Observer, SealedShard, StopToken};
-use tools::exit::Outcome;
+use tools::exit::{Hint, Outcome};
 use tools::{human, json, terminal};
 
-use crate::cli::Download;
+use crate::cli::{Download, Retry};
 
 /// Runs the download and prints its summary.
 pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
     let as_json = arguments.json;
     let config = arguments.config()?;
-    let output_folder = config.output.output_folder.display().to_string();
+    let output_folder = config.output.output_folder.to_string();
+    let report = observed(as_json, |progress, stop| ingest::download(&config, progress, stop));
+    let report = report.with_context(|| format!("cannot download `{}`", config.input.url_list.display()))?;
+    tell(&report, &output_folder, as_json)?;
+    Ok(outcome(&report))
+}
+
+/// Tries failed rows again, and prints what came of their shards.
+pub fn retry(arguments: Retry) -> anyhow::Result<Outcome> {
+    let as_json = arguments.json;
+    let config = arguments.config()?;
+    let folder = config.folder.to_string();
+    let report = observed(as_json, |progress, stop| ingest::retry(&config, progress, stop));
+    let report = report.with_context(|| format!("cannot retry `{folder}`"))?;
+    if report.shards == 0 && !report.interrupted && !as_json {
+        println!("`{folder}` has no failed rows of these kinds");
+        return Ok(Outcome::Done);
+    }
+    tell(&report, &folder, as_json)?;
+    Ok(if report.interrupted { Outcome::Interrupted } else { Outcome::Done })
+}
+
+/// Runs something with its progress shown, until it ends or is interrupted.
+fn observed(
+    as_json: bool,
+    run: impl FnOnce(Arc<Progress>, &StopToken) -> ingest::Result<DownloadReport>,
+) -> anyhow::Result<DownloadReport> {
     let stop = StopToken::new();
     let stopper = stop.clone();
     terminal::on_interrupt(move || stopper.stop()).context("cannot watch for Ctrl-C")?;
     let progress = Arc::new(Progress::start(as_json));
-    let result = ingest::download(&config, progress.clone(), &stop);
+    let result = run(progress.clone(), &stop);
     progress.finish();
-    let report = result.with_context(|| format!("cannot download `{}`", config.input.url_list.display()))?;
+    result.map_err(explained)
+}
+
+/// Says what to do about an error, where something can be done.
+fn explained(error: ingest::Error) -> anyhow::Error {
+    let hint = match &error {
+        ingest::Error::OtherOptions { .. } | ingest::Error::OtherRows { .. } | ingest::Error::OtherPlan { .. } => {
+            "go on with the same list and options, or start in another --output-folder; \
+             --incremental-mode overwrite deletes these shards, extend puts the list behind them"
+        }
+        ingest::Error::NoManifest { .. } => "only folders that `clipdata download` wrote can be retried",
+        _ => return error.into(),
+    };
+    anyhow::Error::new(error).context(Hint(hint.to_owned()))
+}
+
+fn tell(report: &DownloadReport, output_folder: &str, as_json: bool) -> anyhow::Result<()> {
     match as_json {
-        true => json::line("summary", &report)?,
-        false => print!("{}", summary(&report, &output_folder)),
+        true => json::line("summary", report)?,
+        false => print!("{}", summary(report, output_folder)),
     }
-    if let Some(hint) = hint(&report) {
+    if let Some(hint) = hint(report) {
         eprintln!("hint: {hint}");
     }
-    Ok(outcome(&report))
+    Ok(())
 }
 
 /// What to try where nearly everything failed in the same way.
 fn hint(report: &DownloadReport) -> Option<&'static str> {
-    if report.count == 0 && !report.interrupted {
+    if report.count == 0 && report.shards_elsewhere == 0 && !report.interrupted {
         return Some("the list has no rows");
     }
     let (kind, count) = report.failures_by_kind.iter().max_by_key(|(_, count)| **count)?;
@@ -56,6 +98,7 @@ fn hint(report: &DownloadReport) -> Option<&'static str> {
 fn outcome(report: &DownloadReport) -> Outcome {
     match report {
         _ if report.interrupted => Outcome::Interrupted,
+        _ if report.count == 0 && report.shards_elsewhere > 0 => Outcome::Done,
         _ if report.successes == 0 => Outcome::BadData,
         _ => Outcome::Done,
     }
@@ -92,6 +135,10 @@ fn summary(report: &DownloadReport, output_folder: &str) -> String {
             "of these, {} with {rows} rows: done before, kept as they are (another --output-folder starts anew)\n",
             human::counted(shards, "shard")
         ));
+    }
+    if report.shards_elsewhere > 0 {
+        let shards = human::counted(report.shards_elsewhere, "shard");
+        text.push_str(&format!("{shards} left to another run that is at work in this folder\n"));
     }
     text.push_str(&format!(
         "{} in `{output_folder}`, {} downloaded in {}, {:.0} images/s\n",

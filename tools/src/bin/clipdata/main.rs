@@ -2,6 +2,7 @@
 
 mod cli;
 mod download;
+mod merge_stats;
 mod serve;
 mod stats;
 
@@ -15,6 +16,8 @@ fn main() -> ExitCode {
     let verb = cli::Cli::parse_from(spelling::arguments()).verb;
     exit::finish(exit::guarded(|| match verb {
         cli::Verb::Download(arguments) => download::run(*arguments),
+        cli::Verb::Retry(arguments) => download::retry(*arguments),
+        cli::Verb::MergeStats(arguments) => merge_stats::run(&arguments),
         cli::Verb::Stats(arguments) => stats::run(&arguments),
         cli::Verb::Serve(arguments) => serve::run(&arguments),
     }))

@@ -1,5 +1,6 @@
 //! The flags of `clipdata`, in img2dataset's words.
 
+mod accepted;
 mod input;
 mod network;
 mod output;
@@ -9,8 +10,10 @@ mod values;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use ingest::DownloadConfig;
+use ingest::{DownloadConfig, RetryConfig};
+use shards::store::Folder;
 
+pub use self::accepted::Accepted;
 pub use self::input::Input;
 pub use self::network::Network;
 pub use self::output::Output;
@@ -30,6 +33,10 @@ pub struct Cli {
 pub enum Verb {
     /// Download a list of URLs into shards
     Download(Box<Download>),
+    /// Try failed rows of finished shards again, and merge them in
+    Retry(Box<Retry>),
+    /// Count all shards of a folder, and rewrite its sizes.json
+    MergeStats(MergeStats),
     /// Describe tables of URLs and captions: sizes, lengths, scores, hosts
     Stats(Stats),
     /// Serve a folder over HTTP on this machine only, to try things without a network
@@ -59,6 +66,8 @@ pub struct Download {
     pub picture: Picture,
     #[command(flatten)]
     pub network: Network,
+    #[command(flatten)]
+    pub accepted: Accepted,
     /// Threads that decode and resize [default: one a core]
     #[arg(long, value_name = "N", help_heading = "Machine")]
     pub processes_count: Option<usize>,
@@ -73,6 +82,7 @@ impl Download {
     /// # Errors
     /// When a value is out of range.
     pub fn config(self) -> anyhow::Result<DownloadConfig> {
+        self.accepted.check()?;
         Ok(DownloadConfig {
             input: self.input.options()?,
             fetch: self.network.options()?,
@@ -82,6 +92,68 @@ impl Download {
             ..DownloadConfig::new("", "")
         })
     }
+}
+
+const RETRY_EXAMPLES: &str = "\
+Examples:
+  clipdata retry laion --timeout 30
+  clipdata retry laion --kinds timeout,connect,http_429,http_503
+
+Rows keep their keys and places; a shard is replaced once it is whole again. Kinds are those of the summary and of the
+column error_kind; http_status stands for every HTTP status.";
+
+/// `clipdata retry`.
+#[derive(Debug, Args)]
+#[command(after_help = RETRY_EXAMPLES)]
+pub struct Retry {
+    /// The output folder of a download
+    #[arg(value_name = "DIR")]
+    pub folder: String,
+    /// Kinds of failures to try again [default: all]
+    #[arg(long, value_name = "KINDS")]
+    pub kinds: Option<String>,
+    #[command(flatten)]
+    pub network: Network,
+    /// Threads that decode and resize [default: one a core]
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub processes_count: Option<usize>,
+    /// JSON Lines on standard output, ending in a summary
+    #[arg(long, help_heading = "Machine")]
+    pub json: bool,
+}
+
+impl Retry {
+    /// What the flags say.
+    ///
+    /// # Errors
+    /// When a value is out of range.
+    pub fn config(self) -> anyhow::Result<RetryConfig> {
+        let defaults = DownloadConfig::new("", "");
+        Ok(RetryConfig {
+            folder: Folder::parse(&self.folder)?,
+            kinds: values::list(&self.kinds.unwrap_or_default()),
+            fetch: self.network.options()?,
+            processes_count: self.processes_count.unwrap_or(0),
+            memory_budget_bytes: defaults.memory_budget_bytes,
+        })
+    }
+}
+
+const MERGE_STATS_EXAMPLES: &str = "\
+Examples:
+  clipdata merge-stats laion
+  clipdata merge-stats s3://bucket/laion --json | jq .data.successes";
+
+/// `clipdata merge-stats`.
+#[derive(Debug, Args)]
+#[command(after_help = MERGE_STATS_EXAMPLES)]
+pub struct MergeStats {
+    /// The output folder of one or more downloads
+    #[arg(value_name = "DIR")]
+    pub folder: String,
+    /// One JSON line on standard output
+    #[arg(long)]
+    pub json: bool,
 }
 
 const STATS_EXAMPLES: &str = "\

@@ -1,0 +1,135 @@
+//! `manifest.json`: how the shards of a folder were made, so that another run goes on in the same way or not at all.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use shards::store::Folder;
+
+use super::OutputFormat;
+use crate::config::DownloadConfig;
+use crate::error::{Error, Result};
+use crate::process::ProcessOptions;
+
+/// The file's name.
+const NAME: &str = "manifest.json";
+
+/// The version that this program writes, and the only one that it reads.
+const VERSION: u32 = 1;
+
+/// How shards are made. Whatever changes no sample is left out: deadlines, threads, user agents.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Of this format.
+    pub version: u32,
+    /// The list, as it was given.
+    pub url_list: String,
+    /// The column of URLs.
+    pub url_col: String,
+    /// The column of captions.
+    pub caption_col: Option<String>,
+    /// Further columns.
+    pub save_additional_columns: Vec<String>,
+    /// What a shard is made of.
+    pub output_format: OutputFormat,
+    /// Rows of a shard.
+    pub number_sample_per_shard: usize,
+    /// Digits of a shard's number.
+    pub oom_shard_count: usize,
+    /// Whether times were left out of the metadata.
+    pub deterministic: bool,
+    /// What was done with the pictures.
+    pub process: ProcessOptions,
+}
+
+impl Manifest {
+    /// The manifest of a download.
+    pub fn of(config: &DownloadConfig) -> Self {
+        let (input, output) = (&config.input, &config.output);
+        Self {
+            version: VERSION,
+            url_list: input.url_list.to_string_lossy().into_owned(),
+            url_col: input.url_col.clone(),
+            caption_col: input.caption_col.clone(),
+            save_additional_columns: input.save_additional_columns.clone(),
+            output_format: output.output_format,
+            number_sample_per_shard: output.number_sample_per_shard,
+            oom_shard_count: output.oom_shard_count,
+            deterministic: output.deterministic,
+            process: config.process.clone(),
+        }
+    }
+
+    /// Reads the manifest of `folder`; `None` where there is none, as in img2dataset's folders.
+    ///
+    /// # Errors
+    /// When it is there and cannot be understood.
+    pub fn read(folder: &Folder) -> Result<Option<Self>> {
+        let Some(text) = folder.read(NAME)? else { return Ok(None) };
+        let broken = |reason: String| Error::List { path: PathBuf::from(format!("{folder}/{NAME}")), reason };
+        let manifest: Self = serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
+        match manifest.version {
+            VERSION => Ok(Some(manifest)),
+            other => Err(broken(format!("expected version {VERSION}, got {other}: a newer program wrote it"))),
+        }
+    }
+
+    /// Writes it, where the folder has none, or checks that the one it has says the same.
+    ///
+    /// # Errors
+    /// When it says something else, naming what.
+    pub fn keep(&self, folder: &Folder) -> Result<()> {
+        let Some(before) = Self::read(folder)? else {
+            let text = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal { what: error.to_string() })?;
+            return Ok(folder.write(NAME, &text)?);
+        };
+        let differences = differences(&before.settings(), &self.settings());
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::OtherOptions { folder: folder.to_string(), differences: differences.join(", ") })
+    }
+
+    /// Everything by name, as far as two runs have to agree on it. The list may have another name: its rows are compared.
+    fn settings(&self) -> BTreeMap<String, Value> {
+        let mut settings = BTreeMap::new();
+        let value = serde_json::to_value(self).unwrap_or_default();
+        for (name, value) in value.as_object().into_iter().flatten() {
+            match value.as_object() {
+                Some(inner) => settings.extend(inner.iter().map(|(name, value)| (name.clone(), value.clone()))),
+                None => _ = settings.insert(name.clone(), value.clone()),
+            }
+        }
+        settings.remove("url_list");
+        settings
+    }
+}
+
+fn differences(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Vec<String> {
+    let names = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name)));
+    let differing = names.filter(|name| before.get(*name) != now.get(*name));
+    let shown = |value: Option<&Value>| value.map_or_else(|| "unknown".to_owned(), Value::to_string);
+    differing.map(|name| format!("{name} was {} and is {}", shown(before.get(name)), shown(now.get(name)))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_options_are_refused_by_name() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::Local(temporary.path().into());
+        let mut config = DownloadConfig::new("list.txt", folder.clone());
+        Manifest::of(&config).keep(&folder).unwrap();
+        config.fetch.max_connections = 7;
+        config.input.url_list = "elsewhere/list.txt".into();
+        Manifest::of(&config).keep(&folder).unwrap();
+        config.process.image_size = 300;
+        let message = Manifest::of(&config).keep(&folder).unwrap_err().to_string();
+        assert!(message.contains("image_size was 256 and is 300"), "{message}");
+        let read = Manifest::read(&folder).unwrap().unwrap();
+        assert_eq!((read.process.image_size, read.oom_shard_count), (256, 5));
+    }
+}

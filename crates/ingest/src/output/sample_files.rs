@@ -1,0 +1,64 @@
+//! Samples as files of a folder: made under another name, and renamed when all are there.
+
+use std::fs;
+use std::path::PathBuf;
+
+use shards::Field;
+use shards::key::SampleKey;
+use shards::store::Folder;
+use shards::store::local::StagedFolder;
+
+use crate::error::{Error, Result};
+
+/// The files of one shard's samples.
+pub(super) struct SampleFiles {
+    target: Target,
+    samples: u64,
+}
+
+enum Target {
+    /// Renamed as a whole.
+    Staged(StagedFolder),
+    /// Where nothing can be renamed, the shard's summary says that all files are there.
+    Direct { folder: Folder, name: String },
+}
+
+impl SampleFiles {
+    /// Starts the folder `name` within `folder`.
+    pub(super) fn create(folder: &Folder, name: &str) -> Result<Self> {
+        let target = match folder.local_path() {
+            Some(path) => Target::Staged(StagedFolder::create(&path.join(name))?),
+            None => Target::Direct { folder: folder.clone(), name: name.to_owned() },
+        };
+        Ok(Self { target, samples: 0 })
+    }
+
+    /// How many samples were written.
+    pub(super) fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    /// Writes a file for each of a sample's fields.
+    pub(super) fn write(&mut self, key: &SampleKey, fields: &[Field]) -> Result<()> {
+        for field in fields {
+            let file = format!("{key}.{}", field.extension);
+            match &self.target {
+                Target::Staged(staged) => {
+                    let path: PathBuf = staged.path().join(&file);
+                    fs::write(&path, &field.bytes).map_err(Error::io("write", &path))?;
+                }
+                Target::Direct { folder, name } => folder.write(&format!("{name}/{file}"), &field.bytes)?,
+            }
+        }
+        self.samples += 1;
+        Ok(())
+    }
+
+    /// Gives the folder its name.
+    pub(super) fn seal(self) -> Result<()> {
+        match self.target {
+            Target::Staged(staged) => Ok(staged.seal()?),
+            Target::Direct { .. } => Ok(()),
+        }
+    }
+}

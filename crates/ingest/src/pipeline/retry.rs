@@ -1,0 +1,158 @@
+//! Another try for rows that failed: the same rows under the same keys, merged into their shards.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use shards::metadata::{MetadataLayout, Status, StoredTable};
+use shards::store::Folder;
+use shards::summary::ShardSummary;
+use shards::uri::ShardUri;
+
+use super::kept::Kept;
+use super::{Observer, StopToken};
+use crate::config::DownloadConfig;
+use crate::error::{Error, Result};
+use crate::fetch::FetchOptions;
+use crate::output::{Manifest, OutputFormat, OutputOptions};
+use crate::report::DownloadReport;
+use crate::url_list::{InputOptions, ListedRow, UrlRow};
+
+/// Which rows are tried again, and how.
+#[derive(Clone, Debug)]
+pub struct RetryConfig {
+    /// The folder of shards; how they were made stands in its manifest.
+    pub folder: Folder,
+    /// Kinds of failures (`timeout`, `http_503`, or `http_status` for all of these); empty: all but `bad_row`.
+    pub kinds: Vec<String>,
+    /// How URLs are asked for.
+    pub fetch: FetchOptions,
+    /// Threads that decode, resize and encode; 0: one for each core.
+    pub processes_count: usize,
+    /// Bodies and encoded pictures held at the same time, in bytes.
+    pub memory_budget_bytes: u64,
+}
+
+/// Downloads failed rows anew. Shards without such rows stay as they are, and each of the others is replaced once it is
+/// whole again.
+///
+/// # Errors
+/// When the folder has no manifest or is of a format that cannot be merged, or for the reasons of a download.
+pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken) -> Result<DownloadReport> {
+    let manifest =
+        Manifest::read(&config.folder)?.ok_or_else(|| Error::NoManifest { folder: config.folder.to_string() })?;
+    if !matches!(manifest.output_format, OutputFormat::Webdataset | OutputFormat::Parquet) {
+        let reason = format!("expected shards of format webdataset or parquet, got {}", manifest.output_format);
+        return Err(Error::Config { option: "output_format", reason });
+    }
+    let download = download_config(config, &manifest);
+    let shards = Shards { folder: config.folder.clone(), manifest, kinds: config.kinds.iter().cloned().collect() };
+    let names = shards.names()?;
+    let layout = match names.first() {
+        Some(name) => shards.table(name)?.layout,
+        None => MetadataLayout::default(),
+    };
+    let tasks = names.into_iter().filter_map(move |name| shards.task(&name).transpose());
+    super::run(&download, layout, Box::new(tasks.map(|task| task.map(super::Task::Again))), observer, stop)
+}
+
+fn download_config(config: &RetryConfig, manifest: &Manifest) -> DownloadConfig {
+    let output = OutputOptions {
+        output_format: manifest.output_format,
+        number_sample_per_shard: manifest.number_sample_per_shard,
+        oom_shard_count: manifest.oom_shard_count,
+        deterministic: manifest.deterministic,
+        ..OutputOptions::new(config.folder.clone())
+    };
+    DownloadConfig {
+        input: InputOptions::new(PathBuf::from(&manifest.url_list)),
+        fetch: config.fetch.clone(),
+        process: manifest.process.clone(),
+        output,
+        processes_count: config.processes_count,
+        memory_budget_bytes: config.memory_budget_bytes,
+    }
+}
+
+/// A shard with rows to try again.
+pub(super) struct RetryTask {
+    pub shard_id: u64,
+    pub name: String,
+    /// With their places in the shard.
+    pub rows: Vec<(usize, ListedRow)>,
+    /// Rows of the whole shard.
+    pub total: usize,
+    pub kept: Kept,
+    pub fingerprint: Option<String>,
+}
+
+struct Shards {
+    folder: Folder,
+    manifest: Manifest,
+    kinds: BTreeSet<String>,
+}
+
+impl Shards {
+    /// Names of the complete shards.
+    fn names(&self) -> Result<Vec<String>> {
+        let names = self.folder.names()?;
+        Ok(names.iter().filter_map(|name| name.strip_suffix("_stats.json")).map(String::from).collect())
+    }
+
+    fn table(&self, name: &str) -> Result<StoredTable> {
+        let file = format!("{name}.parquet");
+        let path = PathBuf::from(format!("{}/{file}", self.folder));
+        let missing =
+            || Error::Table { path: path.clone(), reason: "it is missing, but the shard is marked as complete".into() };
+        let bytes = self.folder.read(&file)?.ok_or_else(missing)?;
+        Ok(StoredTable::read(&path, bytes.into())?)
+    }
+
+    /// `None` where the shard has nothing to try again.
+    fn task(&self, name: &str) -> Result<Option<RetryTask>> {
+        let summary = ShardSummary::read_from(&self.folder, name)?;
+        let fails = |kind: &&String| self.is_wanted(kind);
+        if !summary.as_ref().is_some_and(|summary| summary.status_dict.keys().any(|kind| fails(&kind))) {
+            return Ok(None);
+        }
+        let table = self.table(name)?;
+        let again = |row: &shards::metadata::MetadataRow| {
+            let kind = row.error_kind.as_deref().unwrap_or_default();
+            let full = row.http_status.filter(|_| kind == "http_status").map(|status| format!("http_{status}"));
+            row.status != Status::Success && (self.is_wanted(kind) || full.is_some_and(|kind| self.is_wanted(&kind)))
+        };
+        let rows: Vec<_> = table.rows.iter().enumerate().filter(|(_, stored)| again(&stored.row)).collect();
+        let row = |(place, stored): &(usize, &shards::metadata::StoredRow)| {
+            let row = &stored.row;
+            let (url, caption, extra) = (row.url.clone(), row.caption.clone(), row.additional.clone());
+            (*place, Ok(UrlRow { index: *place as u64, url, caption, extra }))
+        };
+        let rows: Vec<(usize, ListedRow)> = rows.iter().map(row).collect();
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let tar = match self.manifest.output_format {
+            OutputFormat::Webdataset => {
+                Some((ShardUri::parse(&format!("{}/{name}.tar", self.folder))?, self.manifest.process.encode_format))
+            }
+            _ => None,
+        };
+        let total = table.rows.len();
+        Ok(Some(RetryTask {
+            shard_id: name.parse().unwrap_or_default(),
+            name: name.to_owned(),
+            rows,
+            total,
+            kept: Kept::new(table.rows, again, tar),
+            fingerprint: summary.and_then(|summary| summary.rows_sha256),
+        }))
+    }
+
+    fn is_wanted(&self, kind: &str) -> bool {
+        let is_status = kind.starts_with("http_") && self.kinds.contains("http_status");
+        match self.kinds.is_empty() {
+            true => !matches!(kind, "success" | "bad_row"),
+            false => self.kinds.contains(kind) || is_status,
+        }
+    }
+}
