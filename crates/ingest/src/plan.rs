@@ -1,8 +1,17 @@
-//! Deals rows out to shards: `number_sample_per_shard` rows each, in the order of the lists.
-//! A shard never spans two lists, as with img2dataset, so that keys agree with its.
+//! Deals rows out to shards: `number_sample_per_shard` rows each, in the order of the files.
+//! A shard never spans two files, as with img2dataset, so that keys agree with its; unless they are to be packed.
 
 use crate::error::Result;
 use crate::url_list::{ListedRow, Rows, UrlList};
+
+/// Where shards end besides where they are full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Packing {
+    /// At the end of each file.
+    ByFile,
+    /// At the end of the last file only.
+    AcrossFiles,
+}
 
 /// The rows of one shard; their place is their number within the shard.
 #[derive(Debug)]
@@ -18,35 +27,50 @@ pub struct Plan {
     list: UrlList,
     rows_per_shard: usize,
     next_shard: u64,
-    next_list: usize,
+    packing: Packing,
+    next_file: usize,
     current: Option<Rows>,
 }
 
 impl Plan {
     /// A plan over all files of `list`.
-    pub fn new(list: UrlList, rows_per_shard: usize) -> Self {
-        Self { list, rows_per_shard, next_shard: 0, next_list: 0, current: None }
+    pub fn new(list: UrlList, rows_per_shard: usize, packing: Packing) -> Self {
+        Self { list, rows_per_shard, next_shard: 0, packing, next_file: 0, current: None }
     }
 
     fn next_task(&mut self) -> Result<Option<ShardTask>> {
-        loop {
-            let Some(rows) = &mut self.current else {
-                if self.next_list >= self.list.files().len() {
-                    return Ok(None);
-                }
-                self.current = Some(self.list.rows(self.next_list)?);
-                self.next_list += 1;
-                continue;
-            };
-            let rows: Vec<ListedRow> = rows.take(self.rows_per_shard).collect::<Result<_>>()?;
-            if rows.is_empty() {
-                self.current = None;
-                continue;
+        let mut rows: Vec<ListedRow> = Vec::new();
+        while rows.len() < self.rows_per_shard {
+            if self.current.is_none() && !self.open_next()? {
+                break;
             }
-            let shard_id = self.next_shard;
-            self.next_shard += 1;
-            return Ok(Some(ShardTask { shard_id, rows }));
+            let free = self.rows_per_shard - rows.len();
+            for row in self.current.iter_mut().flatten().take(free) {
+                rows.push(row?);
+            }
+            if rows.len() == self.rows_per_shard {
+                break;
+            }
+            self.current = None;
+            if self.packing == Packing::ByFile && !rows.is_empty() {
+                break;
+            }
         }
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let shard_id = self.next_shard;
+        self.next_shard += 1;
+        Ok(Some(ShardTask { shard_id, rows }))
+    }
+
+    fn open_next(&mut self) -> Result<bool> {
+        if self.next_file >= self.list.file_count() {
+            return Ok(false);
+        }
+        self.current = Some(self.list.rows(self.next_file)?);
+        self.next_file += 1;
+        Ok(true)
     }
 }
 
@@ -57,7 +81,7 @@ impl Iterator for Plan {
         let task = self.next_task();
         if task.is_err() {
             self.current = None;
-            self.next_list = usize::MAX;
+            self.next_file = usize::MAX;
         }
         task.transpose()
     }
@@ -69,13 +93,17 @@ mod tests {
     use crate::url_list::InputOptions;
 
     fn sizes(lists: &[(&str, &str)], rows_per_shard: usize) -> Vec<(u64, usize)> {
+        packed(lists, rows_per_shard, Packing::ByFile)
+    }
+
+    fn packed(lists: &[(&str, &str)], rows_per_shard: usize, packing: Packing) -> Vec<(u64, usize)> {
         let folder = tempfile::tempdir().unwrap();
         for (name, text) in lists {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let mut config = InputOptions::new(folder.path());
         config.input_format = Some(crate::url_list::InputFormat::Txt);
-        let plan = Plan::new(UrlList::open(&config).unwrap(), rows_per_shard);
+        let plan = Plan::new(UrlList::open(&config).unwrap(), rows_per_shard, packing);
         plan.map(|task| task.map(|task| (task.shard_id, task.rows.len())).unwrap()).collect()
     }
 
@@ -90,5 +118,13 @@ mod tests {
     fn a_shard_ends_with_its_list() {
         let (a, b) = ("http://a/1\nhttp://a/2\nhttp://a/3\n", "http://b/1\n");
         assert_eq!(sizes(&[("b.txt", b), ("a.txt", a), ("c.txt", "")], 2), [(0, 2), (1, 1), (2, 1)]);
+    }
+
+    #[test]
+    fn packed_shards_are_filled_from_the_next_file() {
+        let (a, b) = ("http://a/1\nhttp://a/2\nhttp://a/3\n", "http://b/1\n");
+        let lists = [("a.txt", a), ("b.txt", ""), ("c.txt", b), ("d.txt", a)];
+        assert_eq!(packed(&lists, 2, Packing::AcrossFiles), [(0, 2), (1, 2), (2, 2), (3, 1)]);
+        assert_eq!(packed(&lists, 10, Packing::AcrossFiles), [(0, 7)]);
     }
 }

@@ -95,7 +95,7 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
     folder.prepare()?;
     let first_shard = existing::prepared(&config.output)?;
     Manifest::of(config).keep(folder)?;
-    let plan = Plan::new(list, config.output.number_sample_per_shard);
+    let plan = Plan::new(list, config.output.number_sample_per_shard, config.input.packing);
     let output = config.output.clone();
     let tasks = plan.map(move |task| task.map(|task| ShardTask { shard_id: task.shard_id + first_shard, ..task }));
     let tasks = tasks.filter(move |task| task.as_ref().map_or(true, |task| output.owns(task.shard_id)));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use shards::metadata::{ColumnKind, ColumnValue};
 
+use super::preset::{Preset, url_decoded};
 use super::{BadRow, Columns, ListedRow, UrlRow, Wanted};
 use crate::error::{Error, Result};
 
@@ -16,8 +17,12 @@ pub(super) struct Places {
     pub url: usize,
     /// The caption's field.
     pub caption: Option<usize>,
+    /// The field to take where there is no caption.
+    pub second_caption: Option<usize>,
     /// The additional columns' fields.
     pub extra: Vec<usize>,
+    /// Whether texts other than the URL are encoded as in one.
+    pub url_encoded: bool,
 }
 
 /// The place of `name` among `header`: exactly, or else but for case.
@@ -40,7 +45,27 @@ pub(super) fn by_header(path: &Path, header: &[String], wanted: &Wanted) -> Resu
     let url = place(&wanted.url)?;
     let caption = wanted.caption.as_deref().map(place).transpose()?;
     let extra = wanted.extra.iter().map(|name| place(name)).collect::<Result<_>>()?;
-    Ok(Places { width: header.len(), url, caption, extra })
+    let second_caption = wanted.second_caption().and_then(|name| find(header, name));
+    Ok(Places { width: header.len(), url, caption, second_caption, extra, url_encoded: false })
+}
+
+/// The places in a text file, told from its first row, and whether that row is a header.
+///
+/// # Errors
+/// When a wanted column is not there.
+pub(super) fn of_text(path: &Path, first: &[String], wanted: &Wanted) -> Result<(Places, bool)> {
+    let Some(names) = wanted.preset.and_then(|preset| preset.names(first.len())) else {
+        let headerless = by_first_row(path, first, wanted)?;
+        return headerless.map_or_else(|| Ok((by_header(path, first, wanted)?, true)), |places| Ok((places, false)));
+    };
+    let url_encoded = wanted.preset.is_some_and(Preset::url_encoded);
+    // Some put a header over such a list, as img2dataset needs one.
+    if let Ok(places) = by_header(path, first, wanted) {
+        return Ok((Places { url_encoded, ..places }, true));
+    }
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let places = by_header(path, &names, wanted)?;
+    Ok((Places { width: first.len().max(names.len()), url_encoded, ..places }, false))
 }
 
 /// The places in a list without a header, told from its first row; `None` where no field of
@@ -48,13 +73,14 @@ pub(super) fn by_header(path: &Path, header: &[String], wanted: &Wanted) -> Resu
 ///
 /// # Errors
 /// When additional columns are wanted, which need names.
-pub(super) fn by_first_row(path: &Path, row: &[String], wanted: &Wanted) -> Result<Option<Places>> {
+fn by_first_row(path: &Path, row: &[String], wanted: &Wanted) -> Result<Option<Places>> {
     let Some((url, caption)) = url_and_caption(row) else { return Ok(None) };
     if let Some(column) = wanted.extra.first() {
         let available = "no header: a field of its first row is a URL".to_string();
         return Err(Error::MissingColumn { path: path.to_path_buf(), column: column.clone(), available });
     }
-    Ok(Some(Places { width: row.len(), url, caption, extra: Vec::new() }))
+    let extra = Vec::new();
+    Ok(Some(Places { width: row.len(), url, caption, second_caption: None, extra, url_encoded: false }))
 }
 
 /// The place of the first http URL and of the first other field; `None` without a URL.
@@ -81,12 +107,21 @@ impl Places {
         if fields.len() != self.width {
             return Err(bad(format!("expected {} columns, got {}", self.width, fields.len())));
         }
-        let extra = self.extra.iter().map(|place| ColumnValue::Text(fields[*place].clone())).collect();
-        let caption = self.caption.map(|place| fields[place].clone());
+        let extra = self.extra.iter().map(|place| ColumnValue::Text(self.text(&fields[*place]))).collect();
+        let caption = self.caption_place(&fields).map(|place| self.text(&fields[place]));
         let url = std::mem::take(&mut fields[self.url]);
         if url.trim().is_empty() {
             return Err(bad("the URL is missing".into()));
         }
         Ok(UrlRow { index, url, caption, extra })
+    }
+
+    fn caption_place(&self, fields: &[String]) -> Option<usize> {
+        let first = self.caption?;
+        Some(self.second_caption.filter(|_| fields[first].trim().is_empty()).unwrap_or(first))
+    }
+
+    fn text(&self, field: &str) -> String {
+        if self.url_encoded { url_decoded(field) } else { field.to_owned() }
     }
 }

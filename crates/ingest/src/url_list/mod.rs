@@ -1,26 +1,36 @@
-//! Lists of URLs: one file or a folder of files, read row by row, never whole.
+//! Lists of URLs: a file, a folder, a glob or an address, read row by row, never whole.
 //!
-//! - txt (one URL a line), csv (RFC 4180 quoting), tsv (raw: tabs separate, quotes are text),
-//!   each also with `.gz` behind it, and parquet.
+//! - txt (one URL a line), csv (RFC 4180 quoting), tsv (raw: tabs separate, quotes are text), json and jsonl, each also
+//!   packed with gzip, zstd, bzip2 or xz, which the first bytes tell; and parquet.
 //! - csv and tsv have a header, unless a field of their first row is an http URL: then the
 //!   first such field's column is the URLs', and the first other column the captions', as in
-//!   Conceptual Captions.
+//!   Conceptual Captions. A [`Preset`] knows the columns of its data set.
+//! - json is a list of records, streamed, or columns (`{"url": [..]}`, or `{"url": {"0": ..}}` as pandas has it), of
+//!   which the wanted ones are held in memory: their rows are complete only at the end.
+//! - Additional columns have the types of parquet's columns; those of all other formats are text, JSON values that are
+//!   no strings as the JSON text that they are. So no value is lost to a type guessed from the rows before it.
 //! - A row that cannot be read is handed on as a [`BadRow`], counted and never dropped. Blank
 //!   lines are no rows. Bytes that are not UTF-8 become U+FFFD; such rows are counted.
-//! - A damaged part of a parquet file costs the rows in it, each of them counted. A text file that cannot be read on,
-//!   and a column that is not there, are errors.
+//! - A damaged part of a parquet file costs the rows in it, each of them counted. A text file that cannot be unpacked or
+//!   parsed to its end gives the rows before the damage and one bad row for what is behind it. A file that cannot be
+//!   read, and a column that is not there, are errors.
 
 mod columns;
+mod compression;
+mod files;
+mod format;
+mod json;
 mod line;
 mod options;
+mod preset;
 mod quoted;
 mod row_groups;
+mod source;
 mod tables;
 mod text;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::str::FromStr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -28,7 +38,11 @@ use shards::metadata::{ColumnKind, ColumnValue};
 
 use crate::error::{Error, Result};
 
+use self::files::ListFile;
+pub use self::format::InputFormat;
 pub use self::options::InputOptions;
+pub use self::preset::Preset;
+use self::source::Source;
 
 /// One row of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,68 +82,20 @@ pub type ListedRow = std::result::Result<UrlRow, BadRow>;
 /// The rows of one file.
 pub type Rows = Box<dyn Iterator<Item = Result<ListedRow>> + Send>;
 
-/// How a list is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InputFormat {
-    /// One URL a line.
-    Txt,
-    /// Commas separate, quotes protect.
-    Csv,
-    /// Tabs separate, quotes are text.
-    Tsv,
-    /// Apache Parquet.
-    Parquet,
-}
-
-impl InputFormat {
-    /// The extension of such files.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Txt => "txt",
-            Self::Csv => "csv",
-            Self::Tsv => "tsv",
-            Self::Parquet => "parquet",
-        }
-    }
-
-    /// The format that the name of `path` says, `.gz` not looked at.
-    ///
-    /// # Errors
-    /// When the extension is none of the known ones.
-    pub fn of(path: &Path) -> Result<Self> {
-        let name = path.to_string_lossy();
-        let name = name.strip_suffix(".gz").unwrap_or(&name);
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        extension.parse().map_err(|reason| Error::List { path: path.to_path_buf(), reason })
-    }
-}
-
-impl FromStr for InputFormat {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        match text.to_ascii_lowercase().as_str() {
-            "txt" => Ok(Self::Txt),
-            "csv" => Ok(Self::Csv),
-            "tsv" => Ok(Self::Tsv),
-            "parquet" => Ok(Self::Parquet),
-            _ => Err(format!("unknown input format `{text}` (expected txt, csv, tsv or parquet)")),
-        }
-    }
-}
-
-impl fmt::Display for InputFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// Which columns of a list are wanted.
 #[derive(Clone, Debug)]
 struct Wanted {
     url: String,
     caption: Option<String>,
     extra: Vec<String>,
+    preset: Option<Preset>,
+}
+
+impl Wanted {
+    /// The column that captions are taken from where the first has none.
+    fn second_caption(&self) -> Option<&'static str> {
+        self.preset?.second_caption(self.caption.as_deref()?)
+    }
 }
 
 /// What the columns of all files of a list are, as the first file has them.
@@ -143,10 +109,12 @@ pub struct Columns {
 
 /// A list of URLs, opened.
 pub struct UrlList {
-    files: Vec<PathBuf>,
+    files: Vec<ListFile>,
     format: InputFormat,
     wanted: Wanted,
     columns: Columns,
+    /// The first file as it was opened to look at its columns: what is far away is asked for once.
+    first: Option<Rows>,
     invalid_utf8: Arc<AtomicU64>,
 }
 
@@ -156,21 +124,24 @@ impl UrlList {
     /// # Errors
     /// When there is no such file, its format is unknown or a wanted column is not there.
     pub fn open(options: &InputOptions) -> Result<Self> {
-        let (files, format) = files(&options.url_list, options.input_format)?;
+        let (files, format) = files::find(options)?;
         let wanted = Wanted {
             url: options.url_col.clone(),
             caption: options.caption_col.clone(),
             extra: options.save_additional_columns.clone(),
+            preset: options.preset,
         };
         let columns = Columns { caption: false, extra: Vec::new() };
-        let mut list = Self { files, format, wanted, columns, invalid_utf8: Arc::default() };
-        list.columns = list.open_file(0)?.0;
+        let mut list = Self { files, format, wanted, columns, first: None, invalid_utf8: Arc::default() };
+        let (columns, rows) = list.open_file(0)?;
+        list.columns = columns;
+        list.first = Some(rows);
         Ok(list)
     }
 
-    /// The files, in the order they are read.
-    pub fn files(&self) -> &[PathBuf] {
-        &self.files
+    /// How many files the list is.
+    pub fn file_count(&self) -> usize {
+        self.files.len()
     }
 
     /// The columns that rows come with.
@@ -187,28 +158,32 @@ impl UrlList {
     ///
     /// # Errors
     /// When the file cannot be read, or its columns are not those of the first file.
-    pub fn rows(&self, index: usize) -> Result<Rows> {
+    pub fn rows(&mut self, index: usize) -> Result<Rows> {
+        if let Some(rows) = self.first.take().filter(|_| index == 0) {
+            return Ok(rows);
+        }
         let (columns, rows) = self.open_file(index)?;
-        if columns.extra != self.columns.extra {
+        if columns != self.columns {
             let reason = format!(
-                "additional columns have other types than in `{}`: {:?}, not {:?}",
-                self.files[0].display(),
-                columns.extra,
-                self.columns.extra
+                "its columns are not those of `{}`: {columns:?}, not {:?}",
+                self.files[0].name.display(),
+                self.columns
             );
-            return Err(Error::List { path: self.files[index].clone(), reason });
+            return Err(Error::List { path: self.files[index].name.to_path_buf(), reason });
         }
         Ok(rows)
     }
 
     fn open_file(&self, index: usize) -> Result<(Columns, Rows)> {
-        let path: Arc<Path> = Arc::from(self.files[index].as_path());
+        let (file, wanted) = (&self.files[index], &self.wanted);
         let lossy = Lossy(Arc::clone(&self.invalid_utf8));
         match self.format {
-            InputFormat::Txt => text::lines(path, &self.wanted, lossy),
-            InputFormat::Tsv => text::tabbed(path, &self.wanted, lossy),
-            InputFormat::Csv => quoted::rows(path, &self.wanted, lossy),
-            InputFormat::Parquet => tables::rows(path, &self.wanted, lossy),
+            InputFormat::Txt => text::lines(Source::open(file)?, wanted, lossy),
+            InputFormat::Tsv => text::tabbed(Source::open(file)?, wanted, lossy),
+            InputFormat::Csv => quoted::rows(Source::open(file)?, wanted, lossy),
+            InputFormat::Json => json::text(Source::open(file)?, wanted, lossy),
+            InputFormat::Jsonl => json::lines(Source::open(file)?, wanted, lossy),
+            InputFormat::Parquet => tables::rows(file, wanted, lossy),
         }
     }
 }
@@ -234,41 +209,21 @@ impl Lossy {
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn first_row_columns(path: &Path, format: InputFormat) -> Result<Option<(usize, Option<usize>)>> {
+    let source = || Source::open(&ListFile::local(path));
     let row = match format {
         InputFormat::Txt => return Ok(Some((0, None))),
-        InputFormat::Parquet => return Ok(None),
-        InputFormat::Tsv => text::first_row(path)?,
-        InputFormat::Csv => quoted::first_row(path)?,
+        InputFormat::Json | InputFormat::Jsonl | InputFormat::Parquet => return Ok(None),
+        InputFormat::Tsv => text::first_row(source()?)?,
+        InputFormat::Csv => quoted::first_row(source()?)?,
     };
     Ok(columns::url_and_caption(&row))
 }
 
-/// A file stands for itself, a folder for its files of the format, sorted by name.
-fn files(path: &Path, format: Option<InputFormat>) -> Result<(Vec<PathBuf>, InputFormat)> {
-    let metadata = std::fs::metadata(path).map_err(Error::io("open the url list", path))?;
-    if !metadata.is_dir() {
-        let format = format.map_or_else(|| InputFormat::of(path), Ok)?;
-        return Ok((vec![path.to_path_buf()], format));
-    }
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(path).map_err(Error::io("read", path))? {
-        let file = entry.map_err(Error::io("read", path))?.path();
-        let found = InputFormat::of(&file).ok().filter(|_| file.is_file());
-        if found.is_some_and(|found| format.is_none_or(|wanted| wanted == found)) {
-            files.push((file, found.unwrap_or(InputFormat::Txt)));
-        }
-    }
-    files.sort_by(|a, b| a.0.cmp(&b.0));
-    let Some((_, first)) = files.first().cloned() else {
-        let wanted = format.map_or("txt, csv, tsv or parquet", InputFormat::as_str);
-        return Err(Error::List { path: path.to_path_buf(), reason: format!("the folder has no {wanted} file") });
-    };
-    if let Some((other, found)) = files.iter().find(|(_, found)| *found != first) {
-        let reason = format!("the folder mixes {first} and {found} (`{}`): name the input format", other.display());
-        return Err(Error::List { path: path.to_path_buf(), reason });
-    }
-    Ok((files.into_iter().map(|(file, _)| file).collect(), first))
-}
-
+#[cfg(test)]
+mod every_format;
+#[cfg(test)]
+mod files_tests;
+#[cfg(test)]
+mod preset_tests;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::InputFormat;
+use super::{InputFormat, Preset};
 use crate::error::{Error, Result};
+use crate::plan::Packing;
 
 /// Names that additional columns cannot have.
 const RESERVED: [&str; 20] = [
@@ -32,16 +33,21 @@ const RESERVED: [&str; 20] = [
 /// Which list, and which of its columns.
 #[derive(Clone, Debug)]
 pub struct InputOptions {
-    /// The list, or a folder whose files of `input_format` are the lists, in order of name.
+    /// The list: a file; a folder whose files of `input_format` are the lists, in order of name; a glob, where no file
+    /// has that name; or an address, `http://`, `https://` or `s3://`, in which braces expand as in `{00..31}`.
     pub url_list: PathBuf,
-    /// Format of the lists; `None`: by extension.
+    /// Format of the lists; `None`: by extension, or else as the preset has it.
     pub input_format: Option<InputFormat>,
+    /// The data set that the list is of; it names the columns of text files that have no header.
+    pub preset: Option<Preset>,
     /// The column of URLs; where no column has exactly this name, case is ignored.
     pub url_col: String,
     /// The column of captions; `None`: none are kept, but lists without a header still give theirs.
     pub caption_col: Option<String>,
     /// Further columns to keep.
     pub save_additional_columns: Vec<String>,
+    /// Whether a shard ends with each file of the list.
+    pub packing: Packing,
 }
 
 impl InputOptions {
@@ -50,9 +56,11 @@ impl InputOptions {
         Self {
             url_list: url_list.into(),
             input_format: None,
+            preset: None,
             url_col: "url".into(),
             caption_col: None,
             save_additional_columns: Vec::new(),
+            packing: Packing::ByFile,
         }
     }
 

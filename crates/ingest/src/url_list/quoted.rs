@@ -4,40 +4,39 @@
 //! row. Such a line is a bad row, and reading goes on with the line behind it.
 
 use std::collections::VecDeque;
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use csv::ByteRecord;
 
-use super::line::{Line, Lines, open};
+use super::line::{Line, Lines};
+use super::source::Source;
 use super::{BadRow, Columns, Lossy, Rows, Wanted, columns};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Lines that a row may span, and their bytes.
 const MAX_LINES: usize = 64;
 const MAX_BYTES: usize = 1 << 20;
 
+/// A record, or why a line is none.
+type Parsed = std::result::Result<ByteRecord, String>;
+
 /// Commas separate, double quotes protect.
 ///
 /// # Errors
 /// When the file cannot be read or lacks a wanted column.
-pub(super) fn rows(path: Arc<Path>, wanted: &Wanted, lossy: Lossy) -> Result<(Columns, Rows)> {
-    let mut records = Records::open(&path)?;
-    let first = fields_of_first(&mut records, &path)?;
-    let places = match columns::by_first_row(&path, &first, wanted)? {
-        Some(places) => {
-            records = Records::open(&path)?;
-            places
-        }
-        None => columns::by_header(&path, &first, wanted)?,
-    };
+pub(super) fn rows(source: Source, wanted: &Wanted, lossy: Lossy) -> Result<(Columns, Rows)> {
+    let file = Arc::clone(&source.file);
+    let mut records = Records::new(source);
+    let first = records.next().transpose()?;
+    let fields = fields_of(first.as_ref().map(|(_, record)| record));
+    let (places, header) = columns::of_text(&file, &fields, wanted)?;
     let described = places.columns(wanted);
+    let records = first.filter(|_| !header).map(Ok).into_iter().chain(records);
     let rows = (0..).zip(records).map(move |(index, record)| {
-        let (line, record) = record.map_err(Error::io("read the url list", &path))?;
+        let (line, record) = record?;
         Ok(match record {
-            Ok(record) => places.row(record.iter().map(|field| lossy.text(field)).collect(), index, line, &path),
-            Err(reason) => Err(BadRow { index, file: Arc::clone(&path), line, reason }),
+            Ok(record) => places.row(record.iter().map(|field| lossy.text(field)).collect(), index, line, &file),
+            Err(reason) => Err(BadRow { index, file: Arc::clone(&file), line, reason }),
         })
     });
     Ok((described, Box::new(rows)))
@@ -47,15 +46,14 @@ pub(super) fn rows(path: Arc<Path>, wanted: &Wanted, lossy: Lossy) -> Result<(Co
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn first_row(path: &Path) -> Result<Vec<String>> {
-    fields_of_first(&mut Records::open(path)?, path)
+pub(super) fn first_row(source: Source) -> Result<Vec<String>> {
+    let first = Records::new(source).next().transpose()?;
+    Ok(fields_of(first.as_ref().map(|(_, record)| record)))
 }
 
-fn fields_of_first(records: &mut Records, path: &Path) -> Result<Vec<String>> {
-    Ok(match records.next().transpose().map_err(Error::io("read the url list", path))? {
-        Some((_, Ok(record))) => record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect(),
-        Some((_, Err(_))) | None => Vec::new(),
-    })
+fn fields_of(record: Option<&Parsed>) -> Vec<String> {
+    let Some(Ok(record)) = record else { return Vec::new() };
+    record.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect()
 }
 
 /// The records of a csv with the numbers of their first lines, or what is wrong with a line.
@@ -66,17 +64,20 @@ struct Records {
 }
 
 impl Records {
-    fn open(path: &Path) -> Result<Self> {
-        Ok(Self { lines: Lines::new(open(path)?), again: VecDeque::new() })
+    fn new(source: Source) -> Self {
+        Self { lines: Lines::new(source), again: VecDeque::new() }
     }
 
-    fn line(&mut self) -> io::Result<Option<(u64, Line)>> {
+    fn line(&mut self) -> Result<Option<(u64, Line)>> {
         self.again.pop_front().map_or_else(|| self.lines.next().transpose(), |line| Ok(Some(line)))
     }
 
-    fn read(&mut self) -> io::Result<Option<(u64, std::result::Result<ByteRecord, String>)>> {
+    fn read(&mut self) -> Result<Option<(u64, Parsed)>> {
         let Some((number, first)) = self.line()? else { return Ok(None) };
-        let Line::Whole(mut text) = first else { return Ok(Some((number, Err("the line is too long".into())))) };
+        let mut text = match first {
+            Line::Whole(text) => text,
+            Line::Lost(reason) => return Ok(Some((number, Err(reason)))),
+        };
         let mut taken: Vec<(u64, Line)> = Vec::new();
         loop {
             let more = match quotes(&text) {
@@ -97,7 +98,7 @@ impl Records {
 }
 
 impl Iterator for Records {
-    type Item = io::Result<(u64, std::result::Result<ByteRecord, String>)>;
+    type Item = Result<(u64, Parsed)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         self.read().transpose()
@@ -144,7 +145,7 @@ enum Quotes {
     NeverClosed,
 }
 
-fn parsed(text: &[u8]) -> std::result::Result<ByteRecord, String> {
+fn parsed(text: &[u8]) -> Parsed {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     let mut record = ByteRecord::new();
     reader.read_byte_record(&mut record).map_err(|error| error.to_string())?;
@@ -156,9 +157,8 @@ mod tests {
     use super::*;
 
     fn records(text: &str) -> Vec<(u64, std::result::Result<Vec<String>, String>)> {
-        let lines = Lines::new(Box::new(io::Cursor::new(text.as_bytes().to_vec())));
         let fields = |record: ByteRecord| record.iter().map(|f| String::from_utf8_lossy(f).into_owned()).collect();
-        Records { lines, again: VecDeque::new() }
+        Records::new(Source::in_memory("list.csv", text))
             .map(|record| record.map(|(line, record)| (line, record.map(fields))).unwrap())
             .collect()
     }

@@ -1,6 +1,7 @@
 //! Lists in parquet: only the wanted columns are read, batch by batch.
+//!
+//! Such a file is read from its end; one that is not on this machine is copied to a temporary file first.
 
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,8 +12,10 @@ use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use shards::metadata::{ColumnKind, ColumnValue};
 
+use super::files::ListFile;
 use super::line::MAX_LINE_BYTES;
 use super::row_groups::{Piece, Pieces, Table};
+use super::source::seekable;
 use super::{BadRow, Columns, ListedRow, Lossy, Rows, UrlRow, Wanted, columns};
 use crate::error::{Error, Result};
 
@@ -23,9 +26,9 @@ type Converted<T> = std::result::Result<T, ArrowError>;
 ///
 /// # Errors
 /// When the file cannot be opened or lacks a wanted column.
-pub(super) fn rows(path: Arc<Path>, wanted: &Wanted, lossy: Lossy) -> Result<(Columns, Rows)> {
-    let file = File::open(&path).map_err(Error::io("open the url list", &path))?;
-    let table = Table::open(file).map_err(|reason| Error::List { path: path.to_path_buf(), reason })?;
+pub(super) fn rows(list: &ListFile, wanted: &Wanted, lossy: Lossy) -> Result<(Columns, Rows)> {
+    let path = Arc::clone(&list.name);
+    let table = Table::open(seekable(list)?).map_err(|reason| Error::List { path: path.to_path_buf(), reason })?;
     let fields = table.schema().fields();
     let header: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
     let places = columns::by_header(&path, &header, wanted)?;

@@ -19,7 +19,7 @@ fn read_with(name: &str, bytes: &[u8], change: impl Fn(&mut InputOptions)) -> Re
     std::fs::write(&path, bytes).unwrap();
     let mut config = InputOptions::new(&path);
     change(&mut config);
-    let list = UrlList::open(&config)?;
+    let mut list = UrlList::open(&config)?;
     let rows = list.rows(0)?.collect::<Result<_>>()?;
     let invalid_utf8 = list.invalid_utf8_counter().load(Ordering::Relaxed);
     Ok(Read { columns: list.columns().clone(), rows, invalid_utf8 })
