@@ -2,6 +2,7 @@
 
 mod download;
 mod outputs;
+mod inputs;
 mod stats;
 
 /// The binary, ready for arguments.
