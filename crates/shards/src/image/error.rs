@@ -12,6 +12,12 @@ pub enum ImageError {
         /// The first bytes, escaped.
         start: String,
     },
+    /// The first bytes are those of a format that is not decoded.
+    #[error("{name} pictures are not supported")]
+    Unsupported {
+        /// The format.
+        name: &'static str,
+    },
     /// The header announces more than the limits allow; nothing was decoded.
     #[error("picture of {width}x{height} is too large (at most {max_pixels} pixels, side at most {max_side})")]
     TooLarge {
@@ -51,6 +57,7 @@ impl ImageError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::UnknownFormat { .. } => "unknown_format",
+            Self::Unsupported { .. } => "unsupported",
             Self::TooLarge { .. } => "too_large",
             Self::Truncated { .. } => "truncated",
             Self::Malformed { .. } => "malformed",

@@ -7,10 +7,15 @@ use std::ffi::{CStr, c_int};
 
 use turbojpeg::raw;
 
+use super::cost::DecodeMemory;
+use super::jpeg_frame::Frame;
 use super::{Channels, Format, ImageError, JpegScale, Limits, Picture};
 
 /// Progressive pictures of more scans are made to burn time.
 const MAX_SCANS: c_int = 500;
+
+/// Rows and tables beside coefficients.
+const INTERNAL_MIB: u64 = 16;
 
 /// An owned instance of libjpeg-turbo.
 struct Codec(raw::tjhandle);
@@ -23,10 +28,24 @@ struct Header {
     is_lossless: bool,
 }
 
-/// Width and height by the header.
-pub(super) fn read_size(bytes: &[u8]) -> Result<(u32, u32), ImageError> {
+/// Width, height and memory by the header.
+pub(super) fn read_header(bytes: &[u8]) -> Result<(u32, u32, DecodeMemory), ImageError> {
     let header = Codec::new(raw::TJINIT_TJINIT_DECOMPRESS)?.read_header(bytes)?;
-    Ok((header.width, header.height))
+    Ok((header.width, header.height, memory(&header, bytes)))
+}
+
+fn memory(header: &Header, bytes: &[u8]) -> DecodeMemory {
+    let channels = match header.colourspace {
+        raw::TJCS_TJCS_GRAY => 1,
+        raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => 4,
+        _ => 3,
+    };
+    // Where the markers cannot be followed, four components at full resolution are the most there can be.
+    let most = || {
+        let blocks = u64::from(header.width).div_ceil(8) * u64::from(header.height).div_ceil(8);
+        DecodeMemory { unscaled: blocks * 64 * 2 * 4, per_pixel: channels }
+    };
+    Frame::read(bytes).map_or_else(most, |frame| frame.memory(channels))
 }
 
 /// Decodes grey to luma and anything else to RGB.
@@ -37,12 +56,15 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<
     limits.check(header.width, header.height)?;
     let scale = if header.is_lossless { JpegScale::Full } else { scale };
     codec.set_scale(scale)?;
+    // Nothing that the bound did not foresee is allocated: libjpeg-turbo refuses first.
+    let most = (memory(&header, bytes).unscaled >> 20) + INTERNAL_MIB;
+    codec.set(raw::TJPARAM_TJPARAM_MAXMEMORY, c_int::try_from(most).unwrap_or(c_int::MAX))?;
     let (width, height) = (scale.apply(header.width), scale.apply(header.height));
     let decompress = |format, channels| codec.decompress(bytes, (width, height), format, channels);
     let (channels, pixels) = match header.colourspace {
         raw::TJCS_TJCS_GRAY => (Channels::Luma, decompress(raw::TJPF_TJPF_GRAY, 1)?),
         raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => {
-            (Channels::Rgb, inverted_cmyk_to_rgb(&decompress(raw::TJPF_TJPF_CMYK, 4)?))
+            (Channels::Rgb, inverted_cmyk_to_rgb(decompress(raw::TJPF_TJPF_CMYK, 4)?))
         }
         _ => (Channels::Rgb, decompress(raw::TJPF_TJPF_RGB, 3)?),
     };
@@ -200,13 +222,22 @@ fn has_end(bytes: &[u8]) -> bool {
     last(0xd9) > last(0xda)
 }
 
-/// libjpeg-turbo delivers the stored values, which are 255 minus what Pillow calls CMYK.
-fn inverted_cmyk_to_rgb(cmyk: &[u8]) -> Vec<u8> {
+/// libjpeg-turbo delivers the stored values, which are 255 minus what Pillow calls CMYK. Done in place: the picture is
+/// held once.
+fn inverted_cmyk_to_rgb(mut pixels: Vec<u8>) -> Vec<u8> {
     let channel = |ink: u8, white: u8| {
         let product = u32::from(255 - ink) * u32::from(white) + 128;
         white - (((product >> 8) + product) >> 8) as u8
     };
-    cmyk.chunks_exact(4).flat_map(|p| [channel(p[0], p[3]), channel(p[1], p[3]), channel(p[2], p[3])]).collect()
+    let count = pixels.len() / 4;
+    for place in 0..count {
+        let (ink, white) = (place * 4, pixels[place * 4 + 3]);
+        for colour in 0..3 {
+            pixels[place * 3 + colour] = channel(pixels[ink + colour], white);
+        }
+    }
+    pixels.truncate(count * 3);
+    pixels
 }
 
 #[cfg(test)]
@@ -215,10 +246,10 @@ mod tests {
 
     #[test]
     fn ink_becomes_colour_as_pillow_has_it() {
-        assert_eq!(inverted_cmyk_to_rgb(&[255, 255, 255, 255]), [255, 255, 255]);
-        assert_eq!(inverted_cmyk_to_rgb(&[0, 255, 255, 255]), [0, 255, 255]);
-        assert_eq!(inverted_cmyk_to_rgb(&[255, 255, 255, 0]), [0, 0, 0]);
-        assert_eq!(inverted_cmyk_to_rgb(&[128, 64, 0, 200]), [100, 50, 0]);
+        assert_eq!(inverted_cmyk_to_rgb(vec![255, 255, 255, 255]), [255, 255, 255]);
+        assert_eq!(inverted_cmyk_to_rgb(vec![0, 255, 255, 255]), [0, 255, 255]);
+        assert_eq!(inverted_cmyk_to_rgb(vec![255, 255, 255, 0]), [0, 0, 0]);
+        assert_eq!(inverted_cmyk_to_rgb(vec![128, 64, 0, 200]), [100, 50, 0]);
     }
 
     #[test]

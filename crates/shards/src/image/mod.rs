@@ -4,12 +4,17 @@
 //! Resizing is not here: each side has rules of its own. Orientation tags and colour profiles
 //! are ignored, as open_clip ignores them.
 
+mod cost;
 mod error;
 mod jpeg;
+mod jpeg_frame;
+mod png;
 mod raster;
+mod webp_frame;
 
 use std::fmt;
 
+pub use cost::DecodeMemory;
 pub use error::ImageError;
 
 /// The formats that are decoded.
@@ -82,6 +87,8 @@ pub struct ImageHeader {
     pub width: u32,
     /// Height in pixels.
     pub height: u32,
+    /// What decoding it takes.
+    pub memory: DecodeMemory,
 }
 
 /// Reduction of a JPEG while it is decoded; other formats ignore it.
@@ -197,34 +204,49 @@ pub fn sniff(bytes: &[u8]) -> Option<Format> {
 /// When the format is unknown, the header is broken, or the size is beyond `limits`.
 pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<ImageHeader, ImageError> {
     let format = recognise(bytes)?;
-    let (width, height) = match format {
-        Format::Jpeg => jpeg::read_size(bytes)?,
-        _ => raster::read_size(bytes, format, limits)?,
+    let (width, height, memory) = match format {
+        Format::Jpeg => jpeg::read_header(bytes)?,
+        Format::Png => png::read_header(bytes, limits)?,
+        _ => raster::read_header(bytes, format, limits)?,
     };
     limits.check(width, height)?;
-    Ok(ImageHeader { format, width, height })
+    Ok(ImageHeader { format, width, height, memory })
 }
 
 /// Decodes to 8 bits. Grey stays [`Channels::Luma`] and opacity stays [`Channels::Rgba`]; CMYK
-/// becomes RGB as Pillow converts it. 16-bit grey is clipped at 255, other 16-bit pictures keep
-/// their high bytes, both as Pillow does.
+/// becomes RGB as Pillow converts it. Pictures of 16 bits keep their high bytes.
 ///
 /// # Errors
 /// Those of [`read_header`], and when Pillow would not decode the bytes either: a JPEG with
 /// damage in its scan decodes with a warning only, one that is cut short does not.
 pub fn decode(bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<Picture, ImageError> {
-    match recognise(bytes)? {
-        Format::Jpeg => jpeg::decode(bytes, limits, scale),
-        format => raster::decode(bytes, format, limits),
-    }
+    decode_as(bytes, limits, scale, Grey16::Scaled)
 }
 
-/// [`decode`], then [`Picture::into_rgb`].
+/// Decodes as Pillow's `convert("RGB")`: [`decode`], then [`Picture::into_rgb`], but for 16-bit grey, which is clipped at
+/// 255.
 ///
 /// # Errors
 /// Those of [`decode`].
 pub fn decode_rgb(bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<RgbImage, ImageError> {
-    decode(bytes, limits, scale).map(Picture::into_rgb)
+    decode_as(bytes, limits, scale, Grey16::Clipped).map(Picture::into_rgb)
+}
+
+/// What becomes of grey values above 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Grey16 {
+    /// The largest is white.
+    Scaled,
+    /// They are white, as Pillow has them.
+    Clipped,
+}
+
+fn decode_as(bytes: &[u8], limits: &Limits, scale: JpegScale, grey: Grey16) -> Result<Picture, ImageError> {
+    match recognise(bytes)? {
+        Format::Jpeg => jpeg::decode(bytes, limits, scale),
+        Format::Png => png::decode(bytes, limits, grey),
+        format => raster::decode(bytes, format, limits, grey),
+    }
 }
 
 /// Encodes as baseline JPEG: brightness as one component, colour as 4:2:0; opacity is dropped.
@@ -237,8 +259,27 @@ pub fn encode_jpeg(picture: &Picture, quality: u8) -> Result<Vec<u8>, ImageError
 }
 
 fn recognise(bytes: &[u8]) -> Result<Format, ImageError> {
-    let unknown = || ImageError::UnknownFormat { start: bytes[..bytes.len().min(12)].escape_ascii().to_string() };
+    let unknown = || match sniff_unsupported(bytes) {
+        Some(name) => ImageError::Unsupported { name },
+        None => ImageError::UnknownFormat { start: bytes[..bytes.len().min(12)].escape_ascii().to_string() },
+    };
     sniff(bytes).ok_or_else(unknown)
+}
+
+/// The name of a picture format that is known and not decoded.
+fn sniff_unsupported(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.first_chunk::<4>()? {
+            b"avif" | b"avis" => Some("AVIF"),
+            b"heic" | b"heix" | b"hevc" | b"mif1" | b"msf1" => Some("HEIF"),
+            _ => None,
+        },
+        [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some("JPEG XL"),
+        [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => Some("JPEG 2000"),
+        [0, 0, 1, 0, _, 0, ..] => Some("ICO"),
+        [b'8', b'B', b'P', b'S', ..] => Some("PSD"),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -267,7 +308,7 @@ mod tests {
         for channels in [Channels::Luma, Channels::Rgb] {
             let bytes = jpeg(channels);
             let header = read_header(&bytes, &Limits::default()).unwrap();
-            assert_eq!(header, ImageHeader { format: Format::Jpeg, width: 16, height: 8 });
+            assert_eq!((header.format, header.width, header.height), (Format::Jpeg, 16, 8));
             let decoded = decode(&bytes, &Limits::default(), JpegScale::Full).unwrap();
             assert_eq!((decoded.width, decoded.height, decoded.channels), (16, 8, channels));
         }
@@ -332,11 +373,35 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_bit_grey_is_clipped() {
+    fn sixteen_bit_grey_is_scaled_and_clipped_where_pillow_clips_it() {
         let wide = [100u16, 300, 65_535, 0].iter().flat_map(|v| v.to_ne_bytes()).collect();
         let wide = Picture { width: 2, height: 2, channels: Channels::Luma, pixels: wide };
         let bytes = png(&wide, ::image::ExtendedColorType::L16);
-        assert_eq!(decode(&bytes, &Limits::default(), JpegScale::Full).unwrap().pixels, [100, 255, 255, 0]);
+        assert_eq!(decode(&bytes, &Limits::default(), JpegScale::Full).unwrap().pixels, [0, 1, 255, 0]);
+        let clipped = decode_rgb(&bytes, &Limits::default(), JpegScale::Full).unwrap();
+        assert_eq!(clipped.pixels, [[100; 3], [255; 3], [255; 3], [0; 3]].concat());
+    }
+
+    #[test]
+    fn a_profile_that_inflates_is_skipped() {
+        let original = picture(Channels::Rgb);
+        let mut bytes = png(&original, ::image::ExtendedColorType::Rgb8);
+        let mut inflating = b"iCCPicc\0\0".to_vec();
+        let mut writer = flate2::write::ZlibEncoder::new(&mut inflating, flate2::Compression::best());
+        std::io::Write::write_all(&mut writer, &vec![0; 80 << 20]).unwrap();
+        drop(writer);
+        let length = (inflating.len() as u32 - 4).to_be_bytes();
+        let mut crc = flate2::Crc::new();
+        crc.update(&inflating);
+        let chunk = [&length[..], &inflating, &crc.sum().to_be_bytes()].concat();
+        bytes.splice(33..33, chunk);
+        assert_eq!(decode(&bytes, &Limits::default(), JpegScale::Full).unwrap(), original);
+    }
+
+    #[test]
+    fn formats_that_are_not_decoded_are_named() {
+        let avif = b"\0\0\0\x20ftypavif\0\0\0\0";
+        assert_eq!(read_header(avif, &Limits::default()), Err(ImageError::Unsupported { name: "AVIF" }));
     }
 
     #[test]
