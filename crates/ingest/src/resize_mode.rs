@@ -81,6 +81,11 @@ impl Size {
         self.width.max(self.height)
     }
 
+    /// Width times height.
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
     /// Width and height exchanged.
     pub fn transposed(self) -> Self {
         Self { width: self.height, height: self.width }
