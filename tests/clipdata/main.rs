@@ -3,6 +3,7 @@
 mod download;
 mod outputs;
 mod inputs;
+mod pictures;
 mod stats;
 
 /// The binary, ready for arguments.

@@ -1,5 +1,6 @@
 //! EXIF tags: the orientation that a picture is to be shown in, and all tags as JSON text.
 
+use std::fmt::Write;
 use std::io::Cursor;
 
 use exif::{Context, Exif, In, Reader, Tag};
@@ -9,33 +10,86 @@ use shards::image::Picture;
 /// Longer values (maker notes, thumbnails) say nothing in a table.
 const MAX_VALUE_CHARS: usize = 1000;
 
+/// More than any camera writes, and the most that a JPEG can hold. Tags may overlap, so that a larger block can claim
+/// more values than there is memory for.
+const MAX_BLOCK_BYTES: usize = 64 << 10;
+
+/// Memory that the values of all tags may take.
+const MAX_VALUES_BYTES: usize = 4 << 20;
+
 /// The tags of a picture; empty where it has none or they are damaged.
-pub struct Tags(Option<Exif>);
+pub struct Tags {
+    exif: Option<Exif>,
+    orientation: Orientation,
+}
 
 impl Tags {
-    /// Reads the tags of an encoded picture (JPEG, PNG, WebP, TIFF).
+    /// Reads the tags of an encoded picture (JPEG, PNG, WebP, TIFF). Of a block of more than 64 KiB only the orientation
+    /// is read.
     pub fn read(bytes: &[u8]) -> Self {
+        let is_tiff = bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*");
+        if is_tiff && bytes.len() > MAX_BLOCK_BYTES {
+            return Self { exif: None, orientation: Orientation::of_block(bytes) };
+        }
         let mut reader = Reader::new();
-        let tags = reader.continue_on_error(true).read_from_container(&mut Cursor::new(bytes));
-        Self(tags.or_else(|e| e.distill_partial_result(|_| ())).ok())
+        let exif = reader.continue_on_error(true).read_from_container(&mut Cursor::new(bytes));
+        let exif = exif.or_else(|e| e.distill_partial_result(|_| ())).ok();
+        let orientation = Orientation::of_block(exif.as_ref().map_or(&[], Exif::buf));
+        Self { exif: exif.filter(|exif| exif.buf().len() <= MAX_BLOCK_BYTES), orientation }
     }
 
     /// How the stored pixels are to be turned.
     pub fn orientation(&self) -> Orientation {
-        let field = self.0.as_ref().and_then(|exif| exif.get_field(Tag::Orientation, In::PRIMARY));
-        Orientation::from_exif(field.and_then(|field| field.value.get_uint(0)).unwrap_or(1))
+        self.orientation
     }
 
     /// All tags as a JSON object such as `{"Image Make": "Canon", "EXIF ISOSpeedRatings": "100"}`.
     pub fn to_json(&self) -> String {
         let mut tags = Map::new();
-        for field in self.0.iter().flat_map(Exif::fields).filter(|field| field.tag != Tag::MakerNote) {
-            let text = field.display_value().to_string();
-            if text.chars().count() <= MAX_VALUE_CHARS {
+        let mut taken = 0;
+        for field in self.exif.iter().flat_map(Exif::fields).filter(|field| field.tag != Tag::MakerNote) {
+            if let Some(text) = short_text(field) {
                 tags.insert(format!("{} {}", group(field), field.tag), Value::from(text));
+            }
+            taken += value_bytes(&field.value);
+            if taken > MAX_VALUES_BYTES {
+                break;
             }
         }
         Value::Object(tags).to_string()
+    }
+}
+
+/// The value in words, where these are few.
+fn short_text(field: &exif::Field) -> Option<String> {
+    let mut text = Bounded(String::new());
+    write!(text, "{}", field.display_value()).ok()?;
+    (text.0.chars().count() <= MAX_VALUE_CHARS).then_some(text.0)
+}
+
+/// A text that stops growing.
+struct Bounded(String);
+
+impl Write for Bounded {
+    fn write_str(&mut self, more: &str) -> std::fmt::Result {
+        // A character has four bytes at most.
+        if self.0.len() + more.len() > MAX_VALUE_CHARS * 4 {
+            return Err(std::fmt::Error);
+        }
+        self.0.push_str(more);
+        Ok(())
+    }
+}
+
+/// What a value takes in memory, about: texts are kept one by one.
+fn value_bytes(value: &exif::Value) -> usize {
+    match value {
+        exif::Value::Ascii(texts) => texts.iter().map(|text| text.len() + 24).sum(),
+        exif::Value::Byte(bytes) | exif::Value::Undefined(bytes, _) => bytes.len(),
+        exif::Value::Short(values) => values.len() * 2,
+        exif::Value::Long(values) => values.len() * 4,
+        exif::Value::Rational(values) => values.len() * 8,
+        _ => 64,
     }
 }
 
@@ -73,6 +127,11 @@ impl Orientation {
         Self { transpose, flip_x, flip_y }
     }
 
+    /// That of a block of tags, which begins as a TIFF does: the tag 0x0112 of the first directory.
+    fn of_block(block: &[u8]) -> Self {
+        Self::from_exif(orientation_number(block).unwrap_or(1))
+    }
+
     /// Whether width and height change places.
     pub fn transposes(self) -> bool {
         self.transpose
@@ -102,6 +161,27 @@ impl Orientation {
             }
         }
         Picture { width, height, channels: picture.channels, pixels }
+    }
+}
+
+fn orientation_number(block: &[u8]) -> Option<u32> {
+    let is_big = block.starts_with(b"MM");
+    let short = |bytes: &[u8]| {
+        let two = *bytes.first_chunk::<2>()?;
+        Some(u32::from(if is_big { u16::from_be_bytes(two) } else { u16::from_le_bytes(two) }))
+    };
+    let long = |bytes: &[u8]| {
+        let four = *bytes.first_chunk::<4>()?;
+        Some(if is_big { u32::from_be_bytes(four) } else { u32::from_le_bytes(four) })
+    };
+    let directory = block.get(long(block.get(4..)?)? as usize..)?;
+    let (entries, _) = directory.get(2..)?.as_chunks::<12>();
+    let entries = entries.iter().take(short(directory)? as usize);
+    let entry = entries.into_iter().find(|entry| short(&entry[..2]) == Some(0x0112))?;
+    match short(&entry[2..])? {
+        3 => short(&entry[8..]),
+        4 => long(&entry[8..]),
+        _ => None,
     }
 }
 

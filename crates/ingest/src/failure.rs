@@ -37,15 +37,19 @@ pub enum FailureKind {
     TruncatedBody,
     /// The body cannot be decompressed.
     ContentEncoding,
+    /// The body's hash is not the one that the list gives.
+    HashMismatch,
     /// The body has no bytes.
     Empty,
     /// The body is no picture of a known format.
     NotAnImage,
+    /// The body is a picture of a format that is not decoded.
+    UnsupportedFormat,
     /// The picture ends early.
     TruncatedImage,
     /// The picture's content is damaged.
     Decode,
-    /// The header announces more pixels than allowed.
+    /// The header announces more pixels than allowed, or than there is memory for.
     TooManyPixels,
     /// The smaller side is under `min_image_size`.
     TooSmall,
@@ -83,8 +87,10 @@ impl FailureKind {
             Self::TooLarge => "too_large",
             Self::TruncatedBody => "truncated_body",
             Self::ContentEncoding => "content_encoding",
+            Self::HashMismatch => "hash_mismatch",
             Self::Empty => "empty",
             Self::NotAnImage => "not_an_image",
+            Self::UnsupportedFormat => "unsupported_format",
             Self::TruncatedImage => "truncated_image",
             Self::Decode => "decode",
             Self::TooManyPixels => "too_many_pixels",
@@ -101,6 +107,7 @@ impl FailureKind {
         match self {
             Self::Empty
             | Self::NotAnImage
+            | Self::UnsupportedFormat
             | Self::TruncatedImage
             | Self::Decode
             | Self::TooManyPixels
@@ -161,6 +168,7 @@ mod tests {
     fn decode_trouble_counts_as_failed_to_resize() {
         assert_eq!(FailureKind::NotAnImage.status(), Status::FailedToResize);
         assert_eq!(FailureKind::Empty.status(), Status::FailedToResize);
+        assert_eq!(FailureKind::HashMismatch.status(), Status::FailedToDownload);
         assert_eq!(FailureKind::BadRow.status(), Status::FailedToDownload);
         assert_eq!(FailureKind::TruncatedBody.status(), Status::FailedToDownload);
     }

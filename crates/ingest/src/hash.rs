@@ -14,14 +14,17 @@ pub enum HashKind {
     Md5,
     /// SHA-256.
     Sha256,
+    /// SHA-512.
+    Sha512,
 }
 
 impl HashKind {
-    /// The column's name: `md5` or `sha256`.
+    /// The column's name: `md5`, `sha256` or `sha512`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Md5 => "md5",
             Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
         }
     }
 
@@ -30,6 +33,7 @@ impl HashKind {
         match self {
             Self::Md5 => hex(&md5::Md5::digest(bytes)),
             Self::Sha256 => hex(&sha2::Sha256::digest(bytes)),
+            Self::Sha512 => hex(&sha2::Sha512::digest(bytes)),
         }
     }
 }
@@ -41,7 +45,8 @@ impl FromStr for HashKind {
         match text.to_ascii_lowercase().as_str() {
             "md5" => Ok(Self::Md5),
             "sha256" => Ok(Self::Sha256),
-            _ => Err(format!("unknown hash `{text}` (expected md5 or sha256)")),
+            "sha512" => Ok(Self::Sha512),
+            _ => Err(format!("unknown hash `{text}` (expected md5, sha256 or sha512)")),
         }
     }
 }
@@ -69,5 +74,10 @@ mod tests {
         assert_eq!(HashKind::Md5.hex(b"abc"), "900150983cd24fb0d6963f7d28e17f72");
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(HashKind::Sha256.hex(b"abc"), expected);
+        let expected = concat!(
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a",
+            "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f"
+        );
+        assert_eq!(HashKind::Sha512.hex(b"abc"), expected);
     }
 }

@@ -7,6 +7,7 @@
 //! [`SampleFailure`] that is counted; an [`Error`] ends the run.
 #![warn(missing_docs)]
 
+pub mod blur;
 pub mod config;
 pub mod encode;
 pub mod error;

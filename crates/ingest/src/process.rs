@@ -1,16 +1,19 @@
-//! From a body to the picture that is stored: header checked, decoded, turned upright, put on
-//! white, resized, encoded. CPU work only; never run on the async runtime.
+//! From a body to the picture that is stored: hash compared, header checked, decoded, put on white, resized, turned
+//! upright, blurred where the list says so, encoded. CPU work only; never run on the async runtime.
 //!
 //! A JPEG that is to be shrunk to half or less is decoded at a reduced scale, as long as the
-//! result is still at least as large as the target. Sizes are those of the upright picture.
+//! result is still at least as large as the target. Sizes are those of the upright picture. All that a picture takes is
+//! estimated from its header and borrowed from a budget before anything is decoded.
 
+mod cost;
+mod decode_budget;
+mod instructions;
 mod options;
 
 use bytes::Bytes;
-use shards::image::{
-    Channels, Format, ImageError, ImageHeader, JpegScale, Limits, Picture, decode, read_header, sniff,
-};
+use shards::image::{Channels, Format, ImageError, ImageHeader, JpegScale, Limits, Picture, decode, read_header};
 
+use crate::blur::blur;
 use crate::encode::encode;
 use crate::exif::{Orientation, Tags};
 use crate::failure::{FailureKind, SampleFailure};
@@ -18,6 +21,8 @@ use crate::fetch::Fetched;
 use crate::resize::{self, Interpolation};
 use crate::resize_mode::{Geometry, Size, geometry};
 
+pub use self::decode_budget::{BeyondBudget, DecodeBudget, DecodeShare};
+pub use self::instructions::{InstructionColumns, RowInstructions, VerifyHash};
 pub use self::options::{ProcessOptions, Reencode};
 
 /// Longest side that any format here can store.
@@ -38,40 +43,114 @@ pub struct Processed {
     pub hash: Option<String>,
 }
 
-/// Makes the stored picture out of a body.
+/// Makes the stored picture out of a body. Waits for memory.
 ///
 /// # Errors
-/// Any failure from `not_an_image` to `encode`.
-pub fn process(fetched: &Fetched, options: &ProcessOptions) -> Result<Processed, SampleFailure> {
+/// `hash_mismatch`, and any failure from `not_an_image` to `encode`.
+pub fn process(
+    fetched: &Fetched,
+    instructions: &RowInstructions,
+    options: &ProcessOptions,
+    budget: &DecodeBudget,
+) -> Result<Processed, SampleFailure> {
     let body = &fetched.body;
     let hash = options.compute_hash.map(|hash| hash.hex(body));
+    check_hash(hash.as_deref(), instructions)?;
     if options.reencode == Reencode::Never {
         let exif = options.extract_exif.then(|| Tags::read(body).to_json());
         return Ok(Processed { image: body.clone(), size: None, original_size: None, exif, hash });
     }
-    if sniff(body).is_none() {
-        return Err(not_an_image(fetched));
-    }
     let limits = Limits { max_pixels: options.max_image_pixels, max_side: MAX_SIDE };
-    let header = read_header(body, &limits).map_err(failure)?;
+    let header = read_header(body, &limits).map_err(|error| failure(&error, fetched))?;
+    let stored = Size::new(header.width, header.height);
+    check_size(stored, options)?;
+    let job = Job { body, header, limits, instructions, options };
+    let bytes = job.cost(stored);
+    let _share = budget.borrow(bytes).map_err(|beyond| too_much(stored, beyond))?;
+
     let tags = Tags::read(body);
     let orientation = tags.orientation();
-    let original = upright(Size::new(header.width, header.height), orientation);
-    check_size(original, options)?;
-
     let exif = options.extract_exif.then(|| tags.to_json());
-    let geometry = geometry(options.resize_mode, options.image_size, options.resize_only_if_bigger, original);
-    if is_stored_as_it_came(&header, geometry, orientation, options) {
-        // Decoded all the same: a shard holds only pictures that can be read.
-        decode(body, &limits, JpegScale::Full).map_err(failure)?;
-        let original_size = Some(original);
-        return Ok(Processed { image: body.clone(), size: original_size, original_size, exif, hash });
+    drop(tags);
+    let original = upright(stored, orientation);
+    let (image, size) = job.picture(orientation, original).map_err(|trouble| match trouble {
+        Trouble::Image(error) => failure(&error, fetched),
+        Trouble::Sample(failure) => failure,
+    })?;
+    Ok(Processed { image, size: Some(size), original_size: Some(original), exif, hash })
+}
+
+fn check_hash(hash: Option<&str>, instructions: &RowInstructions) -> Result<(), SampleFailure> {
+    let (Some(expected), Some(hash)) = (&instructions.expected_hash, hash) else { return Ok(()) };
+    if expected == hash {
+        return Ok(());
     }
-    let picture = decode(body, &limits, scale(&header, geometry, original, options)).map_err(failure)?;
-    let picture = shaped(orientation.apply(on_white(picture)), geometry, original, options)?;
-    let size = Some(Size::new(picture.width, picture.height));
-    let image = encode(picture, options.encode_format, options.quality())?.into();
-    Ok(Processed { image, size, original_size: Some(original), exif, hash })
+    let expected: String = expected.chars().take(128).collect();
+    Err(SampleFailure::new(FailureKind::HashMismatch, format!("expected `{expected}`, got {hash}")))
+}
+
+/// One picture on its way.
+struct Job<'a> {
+    body: &'a Bytes,
+    header: ImageHeader,
+    limits: Limits,
+    instructions: &'a RowInstructions,
+    options: &'a ProcessOptions,
+}
+
+/// What goes wrong within a [`Job`].
+enum Trouble {
+    Image(ImageError),
+    Sample(SampleFailure),
+}
+
+impl From<ImageError> for Trouble {
+    fn from(error: ImageError) -> Self {
+        Self::Image(error)
+    }
+}
+
+impl From<SampleFailure> for Trouble {
+    fn from(failure: SampleFailure) -> Self {
+        Self::Sample(failure)
+    }
+}
+
+impl Job<'_> {
+    fn geometry(&self, original: Size) -> Geometry {
+        let options = self.options;
+        geometry(options.resize_mode, options.image_size, options.resize_only_if_bigger, original)
+    }
+
+    /// The encoded picture and its size.
+    fn picture(&self, orientation: Orientation, original: Size) -> Result<(Bytes, Size), Trouble> {
+        let (options, geometry) = (self.options, self.geometry(original));
+        if self.is_stored_as_it_came(geometry, orientation) {
+            // Decoded all the same: a shard holds only pictures that can be read.
+            decode(self.body, &self.limits, JpegScale::Full)?;
+            return Ok((self.body.clone(), original));
+        }
+        let picture = decode(self.body, &self.limits, scale(&self.header, geometry, original, options))?;
+        let picture = resized(on_white(picture), geometry, orientation, original, options)?;
+        // Turned when it is small.
+        let mut picture = orientation.apply(picture);
+        blur(&mut picture, &self.instructions.boxes);
+        let picture = match geometry {
+            Geometry::Crop(_, placement) => resize::crop(picture, placement)?,
+            Geometry::Pad(_, placement) => resize::pad(picture, placement)?,
+            Geometry::Keep | Geometry::Resize(_) => picture,
+        };
+        let size = Size::new(picture.width, picture.height);
+        Ok((encode(picture, options.encode_format, options.quality())?.into(), size))
+    }
+
+    fn is_stored_as_it_came(&self, geometry: Geometry, orientation: Orientation) -> bool {
+        self.options.reencode == Reencode::WhenChanged
+            && geometry == Geometry::Keep
+            && orientation.is_upright()
+            && self.instructions.boxes.is_empty()
+            && self.options.encode_format.is(self.header.format)
+    }
 }
 
 fn upright(stored: Size, orientation: Orientation) -> Size {
@@ -93,20 +172,8 @@ fn check_size(size: Size, options: &ProcessOptions) -> Result<(), SampleFailure>
     Ok(())
 }
 
-fn is_stored_as_it_came(
-    header: &ImageHeader,
-    geometry: Geometry,
-    orientation: Orientation,
-    options: &ProcessOptions,
-) -> bool {
-    options.reencode == Reencode::WhenChanged
-        && geometry == Geometry::Keep
-        && orientation.is_upright()
-        && options.encode_format.is(header.format)
-}
-
 /// The size that the resizing aims at, before padding or cropping.
-fn resized(geometry: Geometry, original: Size) -> Size {
+fn target(geometry: Geometry, original: Size) -> Size {
     match geometry {
         Geometry::Keep => original,
         Geometry::Resize(size) | Geometry::Crop(size, _) | Geometry::Pad(size, _) => size,
@@ -118,35 +185,32 @@ fn scale(header: &ImageHeader, geometry: Geometry, original: Size, options: &Pro
     if header.format != Format::Jpeg || options.downscale_interpolation != Interpolation::Area {
         return JpegScale::Full;
     }
-    let target = resized(geometry, original);
+    let target = target(geometry, original);
     let suffices = |scale: &JpegScale| {
         scale.apply(original.width) >= target.width && scale.apply(original.height) >= target.height
     };
     [JpegScale::Eighth, JpegScale::Quarter, JpegScale::Half].into_iter().find(suffices).unwrap_or(JpegScale::Full)
 }
 
-fn shaped(
+/// Brings a picture, still as it was stored, to the size that it is to have.
+fn resized(
     picture: Picture,
     geometry: Geometry,
+    orientation: Orientation,
     original: Size,
     options: &ProcessOptions,
 ) -> Result<Picture, SampleFailure> {
-    let target = resized(geometry, original);
-    if target == original && geometry == Geometry::Keep {
+    if geometry == Geometry::Keep {
         return Ok(picture);
     }
+    let target = target(geometry, original);
     let enlarges = target.width > original.width || target.height > original.height;
     let interpolation = if enlarges { options.upscale_interpolation } else { options.downscale_interpolation };
-    let picture = resize::resize(&picture, target, interpolation)?;
-    match geometry {
-        Geometry::Crop(_, placement) => resize::crop(&picture, placement),
-        Geometry::Pad(_, placement) => resize::pad(&picture, placement),
-        Geometry::Keep | Geometry::Resize(_) => Ok(picture),
-    }
+    resize::resize(picture, upright(target, orientation), interpolation)
 }
 
-/// What shines through is white; pictures without transparency stay as they are.
-fn on_white(picture: Picture) -> Picture {
+/// What shines through is white; pictures without transparency stay as they are. Done in place.
+fn on_white(mut picture: Picture) -> Picture {
     if picture.channels != Channels::Rgba {
         return picture;
     }
@@ -155,12 +219,16 @@ fn on_white(picture: Picture) -> Picture {
         // Rounded to nearest; at most 255.
         ((color * alpha + 255 * (255 - alpha) + 127) / 255) as u8
     };
-    let pixels = picture
-        .pixels
-        .chunks_exact(4)
-        .flat_map(|p| [blend(p[0], p[3]), blend(p[1], p[3]), blend(p[2], p[3])])
-        .collect();
-    Picture { width: picture.width, height: picture.height, channels: Channels::Rgb, pixels }
+    let count = picture.pixels.len() / 4;
+    for place in 0..count {
+        let (from, alpha) = (place * 4, picture.pixels[place * 4 + 3]);
+        for channel in 0..3 {
+            picture.pixels[place * 3 + channel] = blend(picture.pixels[from + channel], alpha);
+        }
+    }
+    picture.pixels.truncate(count * 3);
+    picture.channels = Channels::Rgb;
+    picture
 }
 
 fn not_an_image(fetched: &Fetched) -> SampleFailure {
@@ -171,9 +239,16 @@ fn not_an_image(fetched: &Fetched) -> SampleFailure {
     SampleFailure::new(FailureKind::NotAnImage, message)
 }
 
-fn failure(error: ImageError) -> SampleFailure {
-    let kind = match &error {
-        ImageError::UnknownFormat { .. } => FailureKind::NotAnImage,
+fn too_much(size: Size, beyond: BeyondBudget) -> SampleFailure {
+    let (Size { width, height }, BeyondBudget { bytes, total }) = (size, beyond);
+    let message = format!("decoding {width}x{height} pixels takes up to {bytes} bytes of memory (at most {total})");
+    SampleFailure::new(FailureKind::TooManyPixels, message)
+}
+
+fn failure(error: &ImageError, fetched: &Fetched) -> SampleFailure {
+    let kind = match error {
+        ImageError::UnknownFormat { .. } => return not_an_image(fetched),
+        ImageError::Unsupported { .. } => FailureKind::UnsupportedFormat,
         ImageError::TooLarge { .. } => FailureKind::TooManyPixels,
         ImageError::Truncated { .. } => FailureKind::TruncatedImage,
         ImageError::Encode { .. } => FailureKind::Encode,
@@ -184,3 +259,6 @@ fn failure(error: ImageError) -> SampleFailure {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod tests_reference;

@@ -9,12 +9,13 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{Error, Result};
 use crate::failure::{FailureKind, SampleFailure};
 use crate::fetch::Fetched;
-use crate::process::{ProcessOptions, Processed, process};
+use crate::process::{DecodeBudget, ProcessOptions, Processed, RowInstructions, process};
 
 type Answer = std::result::Result<Processed, SampleFailure>;
 
 struct Job {
     fetched: Fetched,
+    instructions: RowInstructions,
     reply: oneshot::Sender<Answer>,
 }
 
@@ -34,22 +35,23 @@ impl DecodePool {
         // hold memory.
         let (jobs, queue) = mpsc::channel(threads);
         let queue = Arc::new(Mutex::new(queue));
+        let budget = Arc::new(DecodeBudget::new(options.decode_budget_bytes));
         let options = Arc::new(options);
         let mut handles = Vec::with_capacity(threads);
         for number in 0..threads {
-            let (queue, options) = (Arc::clone(&queue), Arc::clone(&options));
+            let (queue, options, budget) = (Arc::clone(&queue), Arc::clone(&options), Arc::clone(&budget));
             let builder = thread::Builder::new().name(format!("decode-{number}"));
-            let handle = builder.spawn(move || work(&queue, &options));
+            let handle = builder.spawn(move || work(&queue, &options, &budget));
             handles.push(handle.map_err(|e| Error::Worker { worker: "decode thread", reason: e.to_string() })?);
         }
         Ok((Self { jobs }, DecodeThreads(handles)))
     }
 
     /// Hands a body to the pool and waits for the picture.
-    pub(super) async fn process(&self, fetched: Fetched) -> Answer {
+    pub(super) async fn process(&self, fetched: Fetched, instructions: RowInstructions) -> Answer {
         let (reply, answer) = oneshot::channel();
         let gone = || SampleFailure::new(FailureKind::Internal, "the decode threads ended");
-        self.jobs.send(Job { fetched, reply }).await.map_err(|_| gone())?;
+        self.jobs.send(Job { fetched, instructions, reply }).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -64,15 +66,15 @@ impl DecodeThreads {
     }
 }
 
-fn work(queue: &Mutex<mpsc::Receiver<Job>>, options: &ProcessOptions) {
+fn work(queue: &Mutex<mpsc::Receiver<Job>>, options: &ProcessOptions, budget: &DecodeBudget) {
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
-        let Some(Job { fetched, reply }) = job else { return };
+        let Some(Job { fetched, instructions, reply }) = job else { return };
         if reply.is_closed() {
             continue;
         }
         // A decoder's panic costs its row, not the run.
-        let answer = catch_unwind(AssertUnwindSafe(|| process(&fetched, options)));
+        let answer = catch_unwind(AssertUnwindSafe(|| process(&fetched, &instructions, options, budget)));
         let panicked = |_| Err(SampleFailure::new(FailureKind::Internal, "the decoder panicked"));
         // Nobody waits any more when the run was stopped.
         let _ = reply.send(answer.unwrap_or_else(panicked));

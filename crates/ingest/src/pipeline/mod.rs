@@ -22,7 +22,7 @@ use std::thread;
 use std::time::Instant;
 
 use shards::key::KeyFormat;
-use shards::metadata::MetadataLayout;
+use shards::metadata::{ColumnKind, MetadataLayout};
 use shards::store::Claim;
 use shards::summary::{ShardSummary, write_sizes};
 use tokio::sync::mpsc;
@@ -42,6 +42,7 @@ use crate::failure::FailureKind;
 use crate::fetch::{ByteBudget, Fetcher};
 use crate::output::{Manifest, OutputFormat, Place};
 use crate::plan::{Plan, ShardTask};
+use crate::process::InstructionColumns;
 use crate::report::DownloadReport;
 use crate::url_list::{ListedRow, UrlList};
 
@@ -88,9 +89,11 @@ impl Observer for () {}
 /// folder holds the shards of another list. Failures of rows are counted instead.
 pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &StopToken) -> Result<DownloadReport> {
     config.validate()?;
-    let list = UrlList::open(&config.input)?;
+    let mut input = config.input.clone();
+    let instructions = InstructionColumns::find(&config.process, &mut input.save_additional_columns);
+    let list = UrlList::open(&input)?;
     let invalid_utf8 = list.invalid_utf8_counter();
-    let layout = layout(config, &list);
+    let layout = layout(config, instructions.stored(list.columns().extra.clone()), &list);
     let folder = &config.output.output_folder;
     folder.prepare()?;
     let first_shard = existing::prepared(&config.output)?;
@@ -99,7 +102,8 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
     let output = config.output.clone();
     let tasks = plan.map(move |task| task.map(|task| ShardTask { shard_id: task.shard_id + first_shard, ..task }));
     let tasks = tasks.filter(move |task| task.as_ref().map_or(true, |task| output.owns(task.shard_id)));
-    let mut report = run(config, layout, Box::new(tasks.map(|task| task.map(Task::Fresh))), observer, stop)?;
+    let made = Made { layout, instructions };
+    let mut report = run(config, made, Box::new(tasks.map(|task| task.map(Task::Fresh))), observer, stop)?;
     report.invalid_utf8_rows = invalid_utf8.load(Ordering::Relaxed);
     Ok(report)
 }
@@ -110,12 +114,18 @@ enum Task {
     Again(RetryTask),
 }
 
+/// What the columns of the list are made into.
+struct Made {
+    layout: MetadataLayout,
+    instructions: InstructionColumns,
+}
+
 type Tasks = Box<dyn Iterator<Item = Result<Task>> + Send>;
 
 /// Runs the stages over all of `tasks`.
 fn run(
     config: &DownloadConfig,
-    layout: MetadataLayout,
+    made: Made,
     tasks: Tasks,
     observer: Arc<dyn Observer>,
     stop: &StopToken,
@@ -124,8 +134,8 @@ fn run(
     let (decode, decode_threads) = DecodePool::start(decode_threads(config), config.process.clone())?;
     let fetcher = Fetcher::new(config.fetch.clone())?;
     let mut run = Run {
-        stages: Arc::new(Stages { fetcher, decode, observer }),
-        format: shard_format(config, layout),
+        stages: Arc::new(Stages { fetcher, decode, instructions: made.instructions, observer }),
+        format: shard_format(config, made.layout),
         budget: ByteBudget::new(config.memory_budget_bytes),
         report: DownloadReport::default(),
     };
@@ -144,12 +154,12 @@ fn run(
     Ok(report)
 }
 
-fn layout(config: &DownloadConfig, list: &UrlList) -> MetadataLayout {
-    let (columns, process) = (list.columns(), &config.process);
+fn layout(config: &DownloadConfig, additional: Vec<(String, ColumnKind)>, list: &UrlList) -> MetadataLayout {
+    let process = &config.process;
     let holds_images = config.output.output_format == OutputFormat::Parquet;
     MetadataLayout {
-        additional: columns.extra.clone(),
-        caption: columns.caption,
+        additional,
+        caption: list.columns().caption,
         exif: process.extract_exif,
         hash: process.compute_hash.map(|hash| hash.as_str().to_string()),
         image: holds_images.then(|| process.encode_format.as_str().to_string()),

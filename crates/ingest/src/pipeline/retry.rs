@@ -15,6 +15,7 @@ use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::fetch::FetchOptions;
 use crate::output::{Manifest, OutputFormat, OutputOptions};
+use crate::process::InstructionColumns;
 use crate::report::DownloadReport;
 use crate::url_list::{InputOptions, ListedRow, UrlRow};
 
@@ -52,8 +53,16 @@ pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken
         Some(name) => shards.table(name)?.layout,
         None => MetadataLayout::default(),
     };
+    let mut columns: Vec<String> = layout.additional.iter().map(|(name, _)| name.clone()).collect();
+    let kept = columns.len();
+    let instructions = InstructionColumns::find(&download.process, &mut columns);
+    if let Some(lost) = columns.get(kept).filter(|_| !names.is_empty()) {
+        let reason = format!("expected `{lost}` among save_additional_columns: the shards do not say what rows had there");
+        return Err(Error::Config { option: "verify_hash", reason });
+    }
+    let made = super::Made { layout, instructions };
     let tasks = names.into_iter().filter_map(move |name| shards.task(&name).transpose());
-    super::run(&download, layout, Box::new(tasks.map(|task| task.map(super::Task::Again))), observer, stop)
+    super::run(&download, made, Box::new(tasks.map(|task| task.map(super::Task::Again))), observer, stop)
 }
 
 fn download_config(config: &RetryConfig, manifest: &Manifest) -> DownloadConfig {

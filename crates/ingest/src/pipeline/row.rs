@@ -6,13 +6,14 @@ use super::Observer;
 use super::decode_pool::DecodePool;
 use crate::failure::{FailureKind, SampleFailure};
 use crate::fetch::{Fetcher, Reservation};
-use crate::process::Processed;
+use crate::process::{InstructionColumns, Processed};
 use crate::url_list::{ListedRow, UrlRow};
 
 /// What every row needs.
 pub(super) struct Stages {
     pub fetcher: Fetcher,
     pub decode: DecodePool,
+    pub instructions: InstructionColumns,
     pub observer: Arc<dyn Observer>,
 }
 
@@ -42,13 +43,16 @@ pub(super) async fn run(listed: ListedRow, stages: &Stages, mut share: Reservati
             let row = UrlRow { index: bad.index, url: String::new(), caption: None, extra: Vec::new() };
             RowOutcome::failed(row, SampleFailure::new(FailureKind::BadRow, bad.to_string()))
         }
-        Ok(row) => {
-            let fetched = stages.fetcher.fetch(&row.url, &mut share).await;
+        Ok(mut row) => {
+            let fetched = match stages.instructions.take(&mut row.extra) {
+                Ok(instructions) => stages.fetcher.fetch(&row.url, &mut share).await.map(|f| (f, instructions)),
+                Err(failure) => Err(failure),
+            };
             match fetched {
                 Err(failure) => RowOutcome::failed(row, failure),
-                Ok(fetched) => {
+                Ok((fetched, instructions)) => {
                     let (http_status, bytes) = (Some(fetched.http_status), Some(fetched.body.len() as u64));
-                    let result = stages.decode.process(fetched).await;
+                    let result = stages.decode.process(fetched, instructions).await;
                     share.shrink(result.as_ref().map_or(0, |processed| processed.image.len() as u64));
                     RowOutcome { row, result, http_status, bytes, share: Some(share) }
                 }

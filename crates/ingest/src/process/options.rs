@@ -1,5 +1,6 @@
 //! What is done with pictures.
 
+use super::VerifyHash;
 use crate::config::at_least_one;
 use crate::encode::EncodeFormat;
 use crate::error::{Error, Result};
@@ -39,6 +40,12 @@ pub struct ProcessOptions {
     pub extract_exif: bool,
     /// The hash kept of each body.
     pub compute_hash: Option<HashKind>,
+    /// The column of hashes that bodies must have.
+    pub verify_hash: Option<VerifyHash>,
+    /// The column of boxes to blur: lists of left, top, right and bottom, relative to the picture.
+    pub bbox_col: Option<String>,
+    /// Bytes that pictures take at the same time while they are decoded and resized.
+    pub decode_budget_bytes: u64,
 }
 
 /// Which bodies are encoded anew.
@@ -82,6 +89,9 @@ impl Default for ProcessOptions {
             max_aspect_ratio: f64::INFINITY,
             extract_exif: true,
             compute_hash: Some(HashKind::Sha256),
+            verify_hash: None,
+            bbox_col: None,
+            decode_budget_bytes: 192 << 20,
         }
     }
 }
@@ -115,6 +125,20 @@ impl ProcessOptions {
             let reason = format!("expected at least 1, got {}", self.max_aspect_ratio);
             return Err(Error::Config { option: "max_aspect_ratio", reason });
         }
+        at_least_one("decode_budget_bytes", self.decode_budget_bytes)?;
+        self.validate_instructions()
+    }
+
+    fn validate_instructions(&self) -> Result<()> {
+        if let Some(verify) = self.verify_hash.as_ref().filter(|verify| self.compute_hash != Some(verify.kind)) {
+            let computed = self.compute_hash.map_or("none", HashKind::as_str);
+            let reason = format!("expected the kind of compute_hash, which is {computed}, got {}", verify.kind);
+            return Err(Error::Config { option: "verify_hash", reason });
+        }
+        if self.bbox_col.is_some() && self.reencode == Reencode::Never {
+            let reason = "boxes cannot be blurred where disable_all_reencoding stores bodies as they come".to_string();
+            return Err(Error::Config { option: "bbox_col", reason });
+        }
         Ok(())
     }
 }
@@ -133,6 +157,9 @@ mod tests {
         let png = refused(|o| (o.encode_format, o.encode_quality) = (EncodeFormat::Png, Some(95)));
         assert!(png.contains("0 to 9 for png, got 95"), "{png}");
         assert!(refused(|o| o.max_aspect_ratio = 0.5).contains("max_aspect_ratio"));
+        let other = refused(|o| o.verify_hash = Some(VerifyHash { column: "md5".into(), kind: HashKind::Md5 }));
+        assert!(other.contains("which is sha256, got md5"), "{other}");
+        assert!(refused(|o| (o.bbox_col, o.reencode) = (Some("b".into()), Reencode::Never)).contains("bbox_col"));
         ProcessOptions::default().validate().unwrap();
     }
 }

@@ -41,7 +41,11 @@ fn decoded(processed: &Processed) -> Picture {
 fn with(change: impl Fn(&mut ProcessOptions), fetched: &Fetched) -> Result<Processed, SampleFailure> {
     let mut options = options();
     change(&mut options);
-    process(fetched, &options)
+    run(fetched, &options)
+}
+
+fn run(fetched: &Fetched, options: &ProcessOptions) -> Result<Processed, SampleFailure> {
+    process(fetched, &RowInstructions::default(), options, &DecodeBudget::new(options.decode_budget_bytes))
 }
 
 #[test]
@@ -64,7 +68,7 @@ fn each_mode_gives_its_size() {
 
 #[test]
 fn a_reduced_decode_is_never_smaller_than_the_target() {
-    let header = ImageHeader { format: Format::Jpeg, width: 600, height: 450 };
+    let header = read_header(&jpeg(600, 450).body, &Limits::default()).unwrap();
     let original = Size::new(600, 450);
     let at = |size| scale(&header, Geometry::Resize(size), original, &options());
     assert_eq!(at(Size::new(75, 56)), JpegScale::Eighth);
@@ -75,7 +79,7 @@ fn a_reduced_decode_is_never_smaller_than_the_target() {
 
 #[test]
 fn a_border_is_white() {
-    let processed = process(&jpeg(64, 32), &options()).unwrap();
+    let processed = run(&jpeg(64, 32), &options()).unwrap();
     let picture = decoded(&processed);
     assert!(picture.pixels[..3].iter().all(|value| *value > 250));
     let middle = (16 * 32 + 4) * 3;
@@ -124,10 +128,48 @@ fn an_unchanged_body_can_be_kept() {
 #[test]
 fn the_hash_is_that_of_the_body() {
     let fetched = jpeg(64, 32);
-    let processed = process(&fetched, &options()).unwrap();
+    let processed = run(&fetched, &options()).unwrap();
     assert_eq!(processed.hash, Some(HashKind::Sha256.hex(&fetched.body)));
     assert_eq!(processed.exif.as_deref(), Some("{}"));
     assert_eq!(with(|options| options.compute_hash = None, &fetched).unwrap().hash, None);
+}
+
+#[test]
+fn a_body_with_another_hash_is_refused() {
+    let fetched = jpeg(64, 32);
+    let expecting = |hash: &str| RowInstructions { expected_hash: Some(hash.into()), ..RowInstructions::default() };
+    let budget = DecodeBudget::new(1 << 30);
+    let kept = process(&fetched, &expecting(&HashKind::Sha256.hex(&fetched.body)), &options(), &budget);
+    assert!(kept.is_ok());
+    for wrong in ["", "abc"] {
+        let failure = process(&fetched, &expecting(wrong), &options(), &budget).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::HashMismatch);
+    }
+}
+
+#[test]
+fn boxes_are_blurred_even_where_bodies_could_be_kept() {
+    let fetched = jpeg(64, 32);
+    let boxes = vec![crate::blur::RelativeBox([0.25, 0.0, 0.75, 1.0])];
+    let instructions = RowInstructions { boxes, ..RowInstructions::default() };
+    let options = ProcessOptions {
+        reencode: Reencode::WhenChanged,
+        resize_mode: ResizeMode::No,
+        encode_format: EncodeFormat::Jpg,
+        ..options()
+    };
+    let blurred = process(&fetched, &instructions, &options, &DecodeBudget::new(1 << 30)).unwrap();
+    assert_ne!(blurred.image, fetched.body);
+}
+
+#[test]
+fn a_picture_beyond_the_memory_is_refused_with_both_numbers() {
+    let failure = with(|options| options.decode_budget_bytes = 1 << 20, &png(two_colors(600, 600))).unwrap_err();
+    assert_eq!(failure.kind, FailureKind::TooManyPixels);
+    assert!(failure.message.starts_with("decoding 600x600 pixels takes up to "), "{failure}");
+    assert!(failure.message.ends_with("(at most 1048576)"), "{failure}");
+    // A JPEG of that size is read at a fraction of it.
+    assert!(with(|options| options.decode_budget_bytes = 1 << 20, &jpeg(600, 600)).is_ok());
 }
 
 #[test]
@@ -142,7 +184,7 @@ fn limits_are_told_by_kind() {
 fn what_is_no_picture_is_told_with_its_type_and_start() {
     let mut fetched = body(b"<!DOCTYPE html><html>".to_vec());
     fetched.content_type = Some("text/html".into());
-    let failure = process(&fetched, &options()).unwrap_err();
+    let failure = run(&fetched, &options()).unwrap_err();
     assert_eq!(failure.kind, FailureKind::NotAnImage);
     assert_eq!(failure.message, "expected a picture, got text/html starting with `<!DOCTYPE html><`");
 }
@@ -151,10 +193,10 @@ fn what_is_no_picture_is_told_with_its_type_and_start() {
 fn damaged_pictures_are_failures() {
     let whole = jpeg(64, 48).body;
     let half = body(whole[..whole.len() / 2].to_vec());
-    let kind = process(&half, &options()).unwrap_err().kind;
+    let kind = run(&half, &options()).unwrap_err().kind;
     assert!(matches!(kind, FailureKind::TruncatedImage | FailureKind::Decode), "{kind}");
     for cut in 0..whole.len().min(700) {
         // Whatever is cut off, there is an answer.
-        let _ = process(&body(whole[..cut].to_vec()), &options());
+        let _ = run(&body(whole[..cut].to_vec()), &options());
     }
 }

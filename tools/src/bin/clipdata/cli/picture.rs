@@ -3,10 +3,11 @@
 use clap::{Args, ValueEnum};
 use ingest::encode::EncodeFormat;
 use ingest::hash::HashKind;
-use ingest::process::{ProcessOptions, Reencode};
+use ingest::process::{ProcessOptions, Reencode, VerifyHash};
+use ingest::resize::Interpolation;
 use ingest::resize_mode::ResizeMode;
 
-use super::values::switch;
+use super::values::{list, optional, switch};
 
 /// Sizes, formats and limits.
 #[derive(Debug, Args)]
@@ -21,6 +22,12 @@ pub struct Picture {
     /// Leave pictures that are smaller as they are
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL", value_parser = switch)]
     pub resize_only_if_bigger: bool,
+    /// How pictures are enlarged: nearest, linear, cubic, area or lanczos
+    #[arg(long, value_name = "NAME", default_value_t = Interpolation::Lanczos)]
+    pub upscale_interpolation: Interpolation,
+    /// How pictures are shrunk: nearest, linear, cubic, area or lanczos
+    #[arg(long, value_name = "NAME", default_value_t = Interpolation::Area)]
+    pub downscale_interpolation: Interpolation,
     /// Format of the stored pictures
     #[arg(long, value_enum, default_value_t = EncodeFormatArg::Jpg)]
     pub encode_format: EncodeFormatArg,
@@ -45,6 +52,12 @@ pub struct Picture {
     /// Hash of the downloaded bytes to keep
     #[arg(long, value_enum, default_value_t = HashArg::Sha256)]
     pub compute_hash: HashArg,
+    /// Fail rows whose body has another hash: the list's column and its kind, that of --compute-hash
+    #[arg(long, value_name = "[COLUMN, KIND]", value_parser = verify_hash)]
+    pub verify_hash: Option<VerifyHash>,
+    /// The list's column of boxes to blur: lists of left, top, right and bottom, 0 to 1
+    #[arg(long, value_name = "COLUMN")]
+    pub bbox_col: Option<String>,
     /// Keep the pictures' EXIF in the metadata [default: True]
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL", value_parser = switch)]
     pub extract_exif: bool,
@@ -78,8 +91,20 @@ impl Picture {
             max_aspect_ratio: self.max_aspect_ratio.unwrap_or(f64::INFINITY),
             extract_exif: self.extract_exif,
             compute_hash: self.compute_hash.into(),
+            verify_hash: self.verify_hash,
+            bbox_col: optional(self.bbox_col),
+            upscale_interpolation: self.upscale_interpolation,
+            downscale_interpolation: self.downscale_interpolation,
             ..defaults
         })
+    }
+}
+
+/// `["column", "kind"]`.
+fn verify_hash(text: &str) -> Result<VerifyHash, String> {
+    match list(text).as_slice() {
+        [column, kind] => Ok(VerifyHash { column: column.clone(), kind: kind.parse()? }),
+        _ => Err(format!("expected a column and a kind of hash such as [\"md5\",\"md5\"], got `{text}`")),
     }
 }
 
@@ -137,6 +162,8 @@ impl From<EncodeFormatArg> for EncodeFormat {
 pub enum HashArg {
     /// SHA-256
     Sha256,
+    /// SHA-512
+    Sha512,
     /// MD5
     Md5,
     /// No hash
@@ -148,6 +175,7 @@ impl From<HashArg> for Option<HashKind> {
     fn from(hash: HashArg) -> Self {
         match hash {
             HashArg::Sha256 => Some(HashKind::Sha256),
+            HashArg::Sha512 => Some(HashKind::Sha512),
             HashArg::Md5 => Some(HashKind::Md5),
             HashArg::None => None,
         }
