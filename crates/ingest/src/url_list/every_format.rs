@@ -217,7 +217,8 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn no_line_of_text_is_lost_whatever_it_holds(rest in bytes()) {
-        for (format, header) in [(InputFormat::Txt, "http://a/\n"), (InputFormat::Tsv, "url\tcaption\nhttp://a/\tb\n")] {
+        let starts = [(InputFormat::Txt, "http://a/\n"), (InputFormat::Tsv, "url\tcaption\nhttp://a/\tb\n")];
+        for (format, header) in starts {
             let all = [header.as_bytes(), &rest].concat();
             let rows = in_memory(format, all.clone(), format == InputFormat::Tsv).unwrap();
             let headers = usize::from(format == InputFormat::Tsv);
@@ -240,7 +241,7 @@ proptest! {
             let rows = in_memory(InputFormat::Json, all, true);
             let rows = rows.unwrap();
             prop_assert!(rows[0].is_ok());
-            prop_assert!(ended || rows.last().is_some_and(|row| row.is_err()));
+            prop_assert!(ended || rows.iter().any(|row| row.is_err()));
         }
     }
 

@@ -11,8 +11,8 @@
 //!   no strings as the JSON text that they are. So no value is lost to a type guessed from the rows before it.
 //! - A row that cannot be read is handed on as a [`BadRow`], counted and never dropped. Blank
 //!   lines are no rows. Bytes that are not UTF-8 become U+FFFD; such rows are counted.
-//! - A damaged part of a parquet file costs the rows in it, each of them counted. A text file that cannot be unpacked or
-//!   parsed to its end gives the rows before the damage and one bad row for what is behind it. A file that cannot be
+//! - A damaged part of a parquet file costs the rows in it, each of them counted. A text file that cannot be unpacked
+//!   or parsed to its end gives the rows before the damage and one bad row for what is behind it. A file that cannot be
 //!   read, and a column that is not there, are errors.
 
 mod columns;

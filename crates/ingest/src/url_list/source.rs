@@ -1,8 +1,8 @@
 //! The bytes of a list: of a file, a server or a bucket, unpacked as they are read, without a byte order mark.
 //!
 //! Trouble is of two kinds. Where the place that the bytes come from fails (a disk, a connection), the run ends: the
-//! same command goes on later. Where the bytes themselves are damaged (a compressed file that was cut off), asking again
-//! does not help: the rows before the damage count, and a bad row stands for what is behind it.
+//! same command goes on later. Where the bytes themselves are damaged (a compressed file that was cut off), asking
+//! again does not help: the rows before the damage count, and a bad row stands for what is behind it.
 
 use std::fmt;
 use std::fs::File;
