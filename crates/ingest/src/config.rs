@@ -36,7 +36,7 @@ impl DownloadConfig {
             process: ProcessOptions::default(),
             output: OutputOptions::new(output_folder.into()),
             processes_count: 0,
-            memory_budget_bytes: 1 << 30,
+            memory_budget_bytes: 96 << 20,
         }
     }
 

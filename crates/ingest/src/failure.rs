@@ -31,6 +31,8 @@ pub enum FailureKind {
     HttpStatus(u16),
     /// The server forbids the use of the picture (`X-Robots-Tag`).
     OptOut,
+    /// The host's `robots.txt` disallows the URL.
+    RobotsTxt,
     /// The body is larger than allowed.
     TooLarge,
     /// The connection ended within the body.
@@ -84,6 +86,7 @@ impl FailureKind {
             Self::Protocol => "protocol",
             Self::HttpStatus(_) => "http_status",
             Self::OptOut => "opt_out",
+            Self::RobotsTxt => "robots_txt",
             Self::TooLarge => "too_large",
             Self::TruncatedBody => "truncated_body",
             Self::ContentEncoding => "content_encoding",

@@ -5,7 +5,6 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::{Host, Url};
 
 /// Which addresses may be connected to.
@@ -74,29 +73,17 @@ impl AddressGuard {
             }
     }
 
-    fn vet(self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ForbiddenHost> {
+    /// Those of the addresses found for `host` that may be connected to.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn vet(self, host: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, ForbiddenHost> {
         let first = found.first().map(SocketAddr::ip);
         let vetted: Vec<_> = found.into_iter().filter(|address| self.allows(address.ip())).collect();
         match first {
             Some(address) if vetted.is_empty() => Err(ForbiddenHost { host: host.into(), address }),
             _ => Ok(vetted),
         }
-    }
-}
-
-impl Resolve for AddressGuard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let guard = *self;
-        Box::pin(async move {
-            let host = name.as_str().to_string();
-            let unknown = |reason: String| UnknownHost { host: host.clone(), reason };
-            let found = tokio::net::lookup_host((host.as_str(), 0)).await.map_err(|e| unknown(e.to_string()))?;
-            let found: Vec<_> = found.collect();
-            if found.is_empty() {
-                return Err(unknown("the answer is empty".into()).into());
-            }
-            Ok(Box::new(guard.vet(&host, found)?.into_iter()) as Addrs)
-        })
     }
 }
 
@@ -150,6 +137,8 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => from(high, low),
         // 6to4.
         [0x2002, high, low, ..] => from(high, low),
+        // ISATAP, under any prefix.
+        [.., 0 | 0x200, 0x5efe, high, low] => from(high, low),
         _ => None,
     }
 }
@@ -158,7 +147,7 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
 mod tests {
     use super::*;
 
-    const FORBIDDEN: [&str; 37] = [
+    const FORBIDDEN: [&str; 41] = [
         "0.0.0.0",
         "0.1.2.3",
         "10.0.0.1",
@@ -191,7 +180,11 @@ mod tests {
         "64:ff9b:1::1",
         "2001:0:1::1",
         "2001:db8::1",
+        "2001:20::1",
         "2002:7f00:1::",
+        "2002:a9fe:a9fe::1",
+        "2606:4700::5efe:10.0.0.1",
+        "2606:4700::200:5efe:a9fe:a9fe",
         "fc00::1",
         "fd00:ec2::254",
         "fe80::1",

@@ -1,83 +1,254 @@
-//! The body of an answer: read up to a cap, and decompressed up to the same cap.
+//! The body of an answer: read up to a cap, decompressed up to the same cap while it is read. What is held is counted
+//! before it is held.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
 
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZlibDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
 use bytes::Bytes;
+use futures::{Stream, TryStreamExt};
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
-use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::time::{Instant, timeout_at};
+use tokio::io::{AsyncBufRead, AsyncReadExt, BufReader};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::io::StreamReader;
 
 use super::budget::Reservation;
-use super::client::{request_failure, timed_out};
+use super::trace::Trace;
+use super::transport_error::{no_byte, request_failure, timed_out};
 use crate::failure::{FailureKind, SampleFailure};
 
-/// What is set aside at first for a body of unannounced length.
-const START_CAPACITY: usize = 64 << 10;
+/// Bodies of unknown length are held in pieces of one size, which the allocator can give from one body to the next.
+const PIECE: usize = 256 << 10;
 
-/// Reads the whole body, at most `cap` bytes, until `deadline`. Time spent waiting for memory
-/// does not count.
+/// Bytes that a decoder is asked for.
+const DECODED_AT_ONCE: usize = 16 << 10;
+
+/// The share that a body starts with: as much as an ordinary picture of the web, so that most never wait halfway.
+pub const START_BYTES: u64 = PIECE as u64;
+
+/// Encodings one over the other; more than two are an attack.
+const MAX_ENCODINGS: usize = 4;
+
+/// Longest time that a body waits for memory. It does not count as the server's time, but without a bound, bodies that
+/// come slowly and never end could hold everybody up one after another.
+const MEMORY_WAIT: Duration = Duration::from_secs(60);
+
+/// Largest window of zstd, 8 MiB as RFC 8878 advises.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+/// Until when a body is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    /// The end of the attempt.
+    pub deadline: Instant,
+    /// The longest time without a byte. The HTTP client's own would count the time for which nobody reads.
+    pub idle: Duration,
+}
+
+/// A body as it is being read.
+struct Body<'a> {
+    /// What has arrived, all but the last piece full to their capacity.
+    pieces: Vec<Vec<u8>>,
+    length: u64,
+    cap: u64,
+    times: Times,
+    patience: Duration,
+    share: &'a mut Reservation,
+    /// Bytes in decoders, for as long as the body is read.
+    beside: u64,
+}
+
+/// Reads the whole body, at most `cap` bytes, within `times`. Time spent waiting for memory does not count.
 ///
 /// # Errors
 /// Failures `too_large`, `timeout`, `truncated_body`, `content_encoding` and `empty`.
 pub async fn read(
-    mut response: Response,
+    response: Response,
     cap: u64,
-    mut deadline: Instant,
+    times: Times,
     share: &mut Reservation,
+    trace: &mut Trace,
 ) -> Result<Bytes, SampleFailure> {
     let announced = response.content_length();
     if let Some(length) = announced.filter(|length| *length > cap) {
         return Err(too_large(cap, &format!("announced {length} bytes")));
     }
-    let encodings = encodings(&response);
-    let capacity = announced.map_or(START_CAPACITY, |length| usize::try_from(length).unwrap_or(START_CAPACITY));
-    // The announcement is only a claim: what arrives decides how much is held.
-    let mut body = Vec::with_capacity(capacity.min(1 << 20));
-    while let Some(chunk) = timeout_at(deadline, response.chunk()).await.map_err(|_| timed_out())?.map_err(broken)? {
-        if (body.len() + chunk.len()) as u64 > cap {
-            return Err(too_large(cap, "got more"));
+    let encodings = encodings(&response)?;
+    let mut body = Body::new(cap, times, share);
+    body.expect(announced.filter(|_| encodings.is_empty()));
+    let filled = body.fill(response, &encodings).await;
+    trace.bytes = Some(body.length);
+    filled?;
+    body.joined().await
+}
+
+impl<'a> Body<'a> {
+    fn new(cap: u64, times: Times, share: &'a mut Reservation) -> Self {
+        Self { pieces: Vec::new(), length: 0, cap, times, patience: MEMORY_WAIT, share, beside: 0 }
+    }
+
+    /// Sets room aside for an announced length, to be joined from nothing. Pages that nothing is written to cost nothing,
+    /// so what arrives is counted and not the announcement, which is only a claim.
+    fn expect(&mut self, announced: Option<u64>) {
+        let mut room = Vec::new();
+        let length = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+        if length > 0 && room.try_reserve_exact(length).is_ok() {
+            self.pieces.push(room);
         }
+    }
+
+    async fn fill(&mut self, mut response: Response, encodings: &[Encoding]) -> Result<(), SampleFailure> {
+        if encodings.is_empty() {
+            while let Some(chunk) = self.in_time(response.chunk()).await?.map_err(|e| broken(&e))? {
+                self.push(&chunk).await?;
+            }
+            return Ok(());
+        }
+        self.beside = encodings.iter().map(|encoding| encoding.window()).sum();
+        self.wait_for_memory(PIECE as u64 + self.beside).await?;
+        let stream = response.bytes_stream().map_err(io::Error::other);
+        self.push_all(decoder(stream, encodings, self.cap)).await
+    }
+
+    async fn in_time<T>(&self, reading: impl Future<Output = T>) -> Result<T, SampleFailure> {
+        let idle = Instant::now() + self.times.idle;
+        let read = timeout_at(self.times.deadline.min(idle), reading).await;
+        read.map_err(|_| if idle < self.times.deadline { no_byte() } else { timed_out() })
+    }
+
+    async fn push_all(&mut self, mut decoder: Decoder) -> Result<(), SampleFailure> {
+        let mut buffer = vec![0; DECODED_AT_ONCE];
+        loop {
+            let count = self.in_time(decoder.read(&mut buffer)).await?.map_err(|e| undecoded(&e))?;
+            if count == 0 {
+                return Ok(());
+            }
+            self.push(&buffer[..count]).await?;
+        }
+    }
+
+    /// Keeps `chunk`, copied: a server that sends single bytes would make each cost a buffer.
+    async fn push(&mut self, mut chunk: &[u8]) -> Result<(), SampleFailure> {
+        self.length += chunk.len() as u64;
+        if self.length > self.cap {
+            return Err(too_large(self.cap, "got more"));
+        }
+        self.wait_for_memory(self.length.next_multiple_of(PIECE as u64) + self.beside).await?;
+        while !chunk.is_empty() {
+            match self.pieces.last_mut() {
+                Some(piece) if piece.len() < piece.capacity() => {
+                    let (now, later) = chunk.split_at(chunk.len().min(piece.capacity() - piece.len()));
+                    piece.extend_from_slice(now);
+                    chunk = later;
+                }
+                _ => self.pieces.push(Vec::with_capacity(PIECE)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Grows the share to `bytes`.
+    async fn wait_for_memory(&mut self, bytes: u64) -> Result<(), SampleFailure> {
         let before = Instant::now();
-        share.grow((body.len() + chunk.len()) as u64).await;
-        deadline += before.elapsed();
-        body.extend_from_slice(&chunk);
+        let grown = timeout(self.patience, self.share.grow(bytes)).await;
+        let waited = before.elapsed();
+        self.times.deadline += waited;
+        self.patience = self.patience.saturating_sub(waited);
+        grown.map_err(|_| SampleFailure::new(FailureKind::Timeout, "no memory became free for the body"))
     }
-    for encoding in encodings.iter().rev() {
-        share.grow(body.len() as u64 * 2).await;
-        body = timeout_at(deadline, decoded(&body, encoding, cap)).await.map_err(|_| timed_out())??;
-        share.grow(body.len() as u64).await;
+
+    /// The body in one block.
+    async fn joined(mut self) -> Result<Bytes, SampleFailure> {
+        if self.length == 0 {
+            return Err(SampleFailure::new(FailureKind::Empty, "the body is empty"));
+        }
+        if self.pieces.len() > 1 {
+            self.wait_for_memory(self.length * 2).await?;
+            self.pieces = vec![self.pieces.concat()];
+        }
+        self.share.shrink(self.length);
+        Ok(self.pieces.pop().unwrap_or_default().into())
     }
-    if body.is_empty() {
-        return Err(SampleFailure::new(FailureKind::Empty, "the body is empty"));
+}
+
+/// How a body can be compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Encoding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+impl Encoding {
+    fn named(name: &str) -> Result<Self, SampleFailure> {
+        match name {
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            "deflate" => Ok(Self::Deflate),
+            "br" => Ok(Self::Brotli),
+            "zstd" => Ok(Self::Zstd),
+            other => {
+                let message = format!("unknown content encoding `{}`", other.chars().take(40).collect::<String>());
+                Err(SampleFailure::new(FailureKind::ContentEncoding, message))
+            }
+        }
     }
-    Ok(body.into())
+
+    /// The most that its decoder looks back over.
+    fn window(self) -> u64 {
+        match self {
+            Self::Gzip | Self::Deflate => 64 << 10,
+            Self::Brotli => 16 << 20,
+            Self::Zstd => 1 << ZSTD_WINDOW_LOG,
+        }
+    }
 }
 
 /// The encodings in the order they were applied.
-fn encodings(response: &Response) -> Vec<String> {
+fn encodings(response: &Response) -> Result<Vec<Encoding>, SampleFailure> {
     let values = response.headers().get_all(CONTENT_ENCODING).iter().filter_map(|value| value.to_str().ok());
     let names = values.flat_map(|value| value.split(',')).map(|name| name.trim().to_ascii_lowercase());
-    names.filter(|name| !name.is_empty() && name != "identity").collect()
-}
-
-async fn decoded(body: &[u8], encoding: &str, cap: u64) -> Result<Vec<u8>, SampleFailure> {
-    match encoding {
-        "gzip" | "x-gzip" => drained(GzipDecoder::new(body), encoding, cap).await,
-        "deflate" => drained(ZlibDecoder::new(body), encoding, cap).await,
-        "br" => drained(BrotliDecoder::new(body), encoding, cap).await,
-        "zstd" => drained(ZstdDecoder::new(body), encoding, cap).await,
-        other => {
-            let message = format!("unknown content encoding `{}`", other.chars().take(40).collect::<String>());
-            Err(SampleFailure::new(FailureKind::ContentEncoding, message))
-        }
+    let names: Vec<_> = names.filter(|name| !name.is_empty() && name != "identity").collect();
+    if names.len() > MAX_ENCODINGS {
+        let message = format!("expected at most {MAX_ENCODINGS} content encodings, got {}", names.len());
+        return Err(SampleFailure::new(FailureKind::ContentEncoding, message));
     }
+    names.iter().map(|name| Encoding::named(name)).collect()
 }
 
-async fn drained(decoder: impl AsyncRead + Unpin, encoding: &str, cap: u64) -> Result<Vec<u8>, SampleFailure> {
-    let mut bytes = Vec::new();
-    let read = decoder.take(cap + 1).read_to_end(&mut bytes).await;
-    read.map_err(|e| SampleFailure::new(FailureKind::ContentEncoding, format!("cannot decode {encoding}: {e}")))?;
-    if bytes.len() as u64 > cap { Err(too_large(cap, &format!("got more from {encoding}"))) } else { Ok(bytes) }
+type Decoder = Pin<Box<dyn AsyncBufRead + Send>>;
+
+/// Undoes `encodings`, the last first, each up to `cap` bytes and one, which tells that there are more.
+fn decoder(
+    stream: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    encodings: &[Encoding],
+    cap: u64,
+) -> Decoder {
+    let limit = cap.saturating_add(1);
+    let mut decoder: Decoder = Box::pin(StreamReader::new(Box::pin(stream)).take(limit));
+    for encoding in encodings.iter().rev() {
+        decoder = match encoding {
+            Encoding::Gzip => Box::pin(BufReader::new(GzipDecoder::new(decoder).take(limit))),
+            Encoding::Deflate => Box::pin(BufReader::new(ZlibDecoder::new(decoder).take(limit))),
+            Encoding::Brotli => Box::pin(BufReader::new(BrotliDecoder::new(decoder).take(limit))),
+            Encoding::Zstd => {
+                let window = DParameter::window_log_max(ZSTD_WINDOW_LOG);
+                Box::pin(BufReader::new(ZstdDecoder::with_params(decoder, &[window]).take(limit)))
+            }
+        };
+    }
+    decoder
+}
+
+/// What stopped a decoder: the connection below it, or what it was given.
+fn undecoded(error: &io::Error) -> SampleFailure {
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<reqwest::Error>()) {
+        Some(broke) => broken(broke),
+        None => SampleFailure::new(FailureKind::ContentEncoding, format!("cannot decode the body: {error}")),
+    }
 }
 
 fn too_large(cap: u64, got: &str) -> SampleFailure {
@@ -85,18 +256,24 @@ fn too_large(cap: u64, got: &str) -> SampleFailure {
 }
 
 /// Once the head of an answer came, a broken connection means a truncated body.
-fn broken(error: reqwest::Error) -> SampleFailure {
-    if error.is_timeout() {
-        return timed_out();
+fn broken(error: &reqwest::Error) -> SampleFailure {
+    let failure = request_failure(error);
+    match failure.kind {
+        FailureKind::Timeout => failure,
+        _ => {
+            let message = format!("the body ended early: {}", failure.message);
+            SampleFailure::new(FailureKind::TruncatedBody, message)
+        }
     }
-    let failure = request_failure(&error);
-    SampleFailure::new(FailureKind::TruncatedBody, format!("the body ended early: {}", failure.message))
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Write;
 
+    use futures::stream;
+
+    use super::super::ByteBudget;
     use super::*;
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -105,24 +282,50 @@ mod tests {
         encoder.finish().unwrap()
     }
 
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// The bytes sent in chunks of three, decoded and joined.
+    async fn decoded(bytes: Vec<u8>, encodings: &[Encoding], cap: u64) -> Result<Bytes, FailureKind> {
+        let budget = ByteBudget::new(1 << 30);
+        let mut share = budget.reserve().await.unwrap();
+        let idle = Duration::from_secs(60);
+        let times = Times { deadline: Instant::now() + idle, idle };
+        let mut body = Body::new(cap, times, &mut share);
+        let chunks: Vec<_> = bytes.chunks(3).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
+        body.push_all(decoder(stream::iter(chunks), encodings, cap)).await.map_err(|failure| failure.kind)?;
+        body.joined().await.map_err(|failure| failure.kind)
+    }
+
     #[tokio::test]
     async fn compressed_bodies_are_decoded() {
-        assert_eq!(decoded(&gzip(b"picture"), "gzip", 100).await.unwrap(), b"picture");
-        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-        zlib.write_all(b"picture").unwrap();
-        assert_eq!(decoded(&zlib.finish().unwrap(), "deflate", 100).await.unwrap(), b"picture");
+        assert_eq!(decoded(gzip(b"picture"), &[Encoding::Gzip], 100).await.unwrap(), "picture");
+        assert_eq!(decoded(zlib(b"picture"), &[Encoding::Deflate], 100).await.unwrap(), "picture");
+        let twice = gzip(&zlib(b"picture"));
+        assert_eq!(decoded(twice, &[Encoding::Deflate, Encoding::Gzip], 100).await.unwrap(), "picture");
     }
 
     #[tokio::test]
     async fn a_small_body_that_unpacks_large_is_too_large() {
         let bomb = gzip(&vec![0; 1 << 20]);
         assert!(bomb.len() < 2000);
-        assert_eq!(decoded(&bomb, "gzip", 1000).await.unwrap_err().kind, FailureKind::TooLarge);
+        assert_eq!(decoded(bomb.clone(), &[Encoding::Gzip], 5000).await, Err(FailureKind::TooLarge));
+        assert_eq!(decoded(bomb, &[Encoding::Gzip], 1 << 20).await.unwrap().len(), 1 << 20);
     }
 
     #[tokio::test]
     async fn damaged_and_unknown_encodings_are_told() {
-        assert_eq!(decoded(b"nonsense", "gzip", 100).await.unwrap_err().kind, FailureKind::ContentEncoding);
-        assert_eq!(decoded(b"x", "rot13", 100).await.unwrap_err().message, "unknown content encoding `rot13`");
+        let nonsense = decoded(b"nonsense".to_vec(), &[Encoding::Gzip], 100).await;
+        assert_eq!(nonsense, Err(FailureKind::ContentEncoding));
+        assert_eq!(Encoding::named("rot13").unwrap_err().message, "unknown content encoding `rot13`");
+    }
+
+    #[tokio::test]
+    async fn pieces_are_joined_in_their_order() {
+        let bytes: Vec<u8> = (0..PIECE * 2 + 7).map(|i| (i % 251) as u8).collect();
+        assert_eq!(decoded(gzip(&bytes), &[Encoding::Gzip], 10 << 20).await.unwrap(), bytes);
     }
 }

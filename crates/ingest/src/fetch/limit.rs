@@ -5,9 +5,13 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use url::Url;
+
+use super::pace::Pace;
 
 type Hosts = HashMap<String, Arc<Semaphore>>;
 
@@ -18,6 +22,7 @@ pub struct Limit {
     per_host: usize,
     /// Hosts that are being asked or waited for; others are forgotten, since lists name millions.
     hosts: Arc<Mutex<Hosts>>,
+    pace: Pace,
 }
 
 /// A place among all downloads and among those from its host, given back when dropped.
@@ -28,18 +33,24 @@ pub struct Place {
 }
 
 impl Limit {
-    /// At most `all` downloads, `per_host` of them from one host and port.
-    pub fn new(all: usize, per_host: usize) -> Self {
+    /// At most `all` downloads, `per_host` of them from one host and port, each begun when `pace` allows it.
+    pub fn new(all: usize, per_host: usize, pace: Pace) -> Self {
         let all = Arc::new(Semaphore::new(all.min(Semaphore::MAX_PERMITS)));
-        Self { all, per_host: per_host.min(Semaphore::MAX_PERMITS), hosts: Arc::default() }
+        Self { all, per_host: per_host.min(Semaphore::MAX_PERMITS), hosts: Arc::default(), pace }
     }
 
     /// Waits for a place for a download of `url`, in the order of asking.
     pub async fn enter(&self, url: &Url) -> Place {
-        let host = format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0));
-        let of_host = self.wait_for_host(host).await;
+        let host = host(url);
+        let of_host = self.wait_for_host(host.clone()).await;
+        self.pace.wait(&host).await;
         // Neither semaphore is ever closed; without its permit a download is still right, only one too many.
         Place { _all: Arc::clone(&self.all).acquire_owned().await.ok(), _of_host: of_host }
+    }
+
+    /// Lets nobody begin a download from the host of `url` for `time`.
+    pub fn close(&self, url: &Url, time: Duration) {
+        self.pace.close(&host(url), time, Instant::now());
     }
 
     async fn wait_for_host(&self, host: String) -> OfHost {
@@ -53,6 +64,10 @@ impl Limit {
         waiting.permit = Arc::clone(&waiting.semaphore).acquire_owned().await.ok();
         waiting
     }
+}
+
+fn host(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or(0))
 }
 
 /// Keeps a host's semaphore known while anybody needs it.
@@ -83,8 +98,6 @@ fn lock(hosts: &Mutex<Hosts>) -> MutexGuard<'_, Hosts> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
@@ -100,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_host_has_so_many_places_and_others_have_theirs() {
-        let limit = Limit::new(10, 2);
+        let limit = Limit::new(10, 2, Pace::new(None));
         let first = limit.enter(&url("http://a/1")).await;
         let _second = limit.enter(&url("http://a/2")).await;
         assert!(is_free(&limit, "http://a/3").await.is_none());
@@ -112,7 +125,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_hosts_together_have_so_many_places() {
-        let limit = Limit::new(2, 2);
+        let limit = Limit::new(2, 2, Pace::new(None));
         let places = [limit.enter(&url("http://a/")).await, limit.enter(&url("http://b/")).await];
         assert!(is_free(&limit, "http://c/").await.is_none());
         drop(places);
@@ -121,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn hosts_that_nobody_asks_are_forgotten() {
-        let limit = Limit::new(10, 1);
+        let limit = Limit::new(10, 1, Pace::new(None));
         let place = limit.enter(&url("http://a/")).await;
         assert!(is_free(&limit, "http://a/").await.is_none());
         assert_eq!(lock(&limit.hosts).len(), 1);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Observer;
 use super::decode_pool::DecodePool;
 use crate::failure::{FailureKind, SampleFailure};
-use crate::fetch::{Fetcher, Reservation};
+use crate::fetch::{Fetcher, Reservation, Trace};
 use crate::process::{InstructionColumns, Processed};
 use crate::url_list::{ListedRow, UrlRow};
 
@@ -22,17 +22,15 @@ pub(super) struct RowOutcome {
     /// The row; where the list has none, an empty one in its place.
     pub row: UrlRow,
     pub result: Result<Processed, SampleFailure>,
-    pub http_status: Option<u16>,
-    /// Bytes of the body, where one arrived.
-    pub bytes: Option<u64>,
+    /// How far the download got.
+    pub trace: Trace,
     /// Held until the picture is written.
     pub share: Option<Reservation>,
 }
 
 impl RowOutcome {
-    fn failed(row: UrlRow, failure: SampleFailure) -> Self {
-        let http_status = failure.kind.http_status();
-        Self { row, result: Err(failure), http_status, bytes: None, share: None }
+    fn failed(row: UrlRow, failure: SampleFailure, trace: Trace) -> Self {
+        Self { row, result: Err(failure), trace, share: None }
     }
 }
 
@@ -41,20 +39,22 @@ pub(super) async fn run(listed: ListedRow, stages: &Stages, mut share: Reservati
     let outcome = match listed {
         Err(bad) => {
             let row = UrlRow { index: bad.index, url: String::new(), caption: None, extra: Vec::new() };
-            RowOutcome::failed(row, SampleFailure::new(FailureKind::BadRow, bad.to_string()))
+            RowOutcome::failed(row, SampleFailure::new(FailureKind::BadRow, bad.to_string()), Trace::default())
         }
         Ok(mut row) => {
-            let fetched = match stages.instructions.take(&mut row.extra) {
-                Ok(instructions) => stages.fetcher.fetch(&row.url, &mut share).await.map(|f| (f, instructions)),
-                Err(failure) => Err(failure),
+            let (fetched, trace) = match stages.instructions.take(&mut row.extra) {
+                Ok(instructions) => {
+                    let (fetched, trace) = stages.fetcher.fetch(&row.url, &mut share).await;
+                    (fetched.map(|fetched| (fetched, instructions)), trace)
+                }
+                Err(failure) => (Err(failure), Trace::default()),
             };
             match fetched {
-                Err(failure) => RowOutcome::failed(row, failure),
+                Err(failure) => RowOutcome::failed(row, failure, trace),
                 Ok((fetched, instructions)) => {
-                    let (http_status, bytes) = (Some(fetched.http_status), Some(fetched.body.len() as u64));
                     let result = stages.decode.process(fetched, instructions).await;
                     share.shrink(result.as_ref().map_or(0, |processed| processed.image.len() as u64));
-                    RowOutcome { row, result, http_status, bytes, share: Some(share) }
+                    RowOutcome { row, result, trace, share: Some(share) }
                 }
             }
         }

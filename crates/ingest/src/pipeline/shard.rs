@@ -156,7 +156,7 @@ impl<'a> OpenShard<'a> {
     }
 
     fn push(&mut self, key: Option<SampleKey>, place: u64, outcome: RowOutcome) -> Result<()> {
-        self.bytes += outcome.bytes.unwrap_or(0);
+        self.bytes += outcome.trace.bytes.unwrap_or(0);
         match &outcome.result {
             Ok(_) => self.count(Status::Success, Status::Success.as_str()),
             Err(failure) => self.count(failure.kind.status(), &failure.kind.name()),
@@ -207,7 +207,8 @@ impl<'a> OpenShard<'a> {
 /// The row of the table and, where there is one, the picture. The outcome's share of memory
 /// is given back on return: the picture is on its way to the disk.
 fn described(outcome: RowOutcome, key: SampleKey) -> (MetadataRow, Option<Bytes>) {
-    let RowOutcome { row, result, http_status, bytes, share: _share } = outcome;
+    let RowOutcome { row, result, trace, share: _share } = outcome;
+    let was_asked = trace.attempts > 0;
     let mut described = MetadataRow {
         additional: row.extra,
         caption: row.caption,
@@ -222,12 +223,12 @@ fn described(outcome: RowOutcome, key: SampleKey) -> (MetadataRow, Option<Bytes>
         exif: None,
         hash: None,
         error_kind: None,
-        http_status,
-        bytes,
-        final_url: None,
-        mime: None,
-        ms: None,
-        attempts: None,
+        http_status: trace.http_status,
+        bytes: trace.bytes,
+        final_url: trace.final_url.map(String::from),
+        mime: trace.mime,
+        ms: was_asked.then(|| u64::try_from(trace.elapsed.as_millis()).unwrap_or(u64::MAX)),
+        attempts: Some(trace.attempts),
     };
     match result {
         Ok(processed) => {

@@ -6,6 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use ingest::fetch::FetchOptions;
 use ingest::fetch::address_guard::AddressGuard;
+use ingest::fetch::names::Dns;
 use tools::exit::Hint;
 
 use super::values::{list, optional, switch};
@@ -20,18 +21,45 @@ pub struct Network {
     /// Downloads in flight from one host
     #[arg(long, value_name = "N", default_value_t = 16)]
     pub max_connections_per_host: usize,
+    /// Downloads begun in a second from one host; as many as it answers where not given
+    #[arg(long, value_name = "REQUESTS/SECOND")]
+    pub max_requests_per_host_per_second: Option<f64>,
     /// Deadline of one URL, redirects and body included
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
     pub timeout: f64,
+    /// Longest time until a connection stands, name and TLS included
+    #[arg(long, value_name = "SECONDS", default_value_t = 5.0)]
+    pub connect_timeout: f64,
+    /// Longest time without a byte
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0)]
+    pub read_timeout: f64,
+    /// Attempts after the first, for what may end better: timeouts, lost connections, 429 and 5xx
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub retries: u32,
+    /// Redirects followed for one URL
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub max_redirects: usize,
     /// Largest body that is read
     #[arg(long, value_name = "BYTES", default_value_t = 50_000_000)]
     pub max_body_bytes: u64,
+    /// How names become addresses: `cached`, by the system and kept for two minutes, or `system`, every time
+    #[arg(long, value_name = "HOW", default_value = "cached", value_parser = dns)]
+    pub dns: Dns,
+    /// The whole user agent
+    #[arg(long, value_name = "TEXT")]
+    pub user_agent: Option<String>,
     /// Name in the user agent, for sites that want to know who asks
     #[arg(long, value_name = "TOKEN")]
     pub user_agent_token: Option<String>,
     /// X-Robots-Tag directives that forbid a picture; an empty value honours none
     #[arg(long, value_name = "LIST", default_value = "noai,noimageai,noindex,noimageindex,noml")]
     pub disallowed_header_directives: String,
+    /// Ask each host for its robots.txt, once a day, and obey it
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL", value_parser = switch)]
+    pub robots_txt: bool,
+    /// Do not check certificates: anybody on the way can replace what is downloaded
+    #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL", value_parser = switch)]
+    pub ignore_ssl_certificate: bool,
     /// Let URLs lead to this machine and to private networks
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL", value_parser = switch)]
     pub allow_private_addresses: bool,
@@ -47,9 +75,18 @@ impl Network {
         Ok(FetchOptions {
             max_connections: self.thread_count,
             max_connections_per_host: self.max_connections_per_host,
+            max_requests_per_host_per_second: self.max_requests_per_host_per_second,
             timeout: seconds("--timeout", self.timeout)?,
+            connect_timeout: seconds("--connect-timeout", self.connect_timeout)?,
+            read_timeout: seconds("--read-timeout", self.read_timeout)?,
+            retries: self.retries,
+            max_redirects: self.max_redirects,
             max_body_bytes: self.max_body_bytes,
             guard,
+            dns: self.dns,
+            user_agent: optional(self.user_agent),
+            ignore_ssl_certificate: self.ignore_ssl_certificate,
+            robots_txt: self.robots_txt,
             user_agent_token: optional(self.user_agent_token),
             disallowed_header_directives: list(&self.disallowed_header_directives),
         })
@@ -60,4 +97,12 @@ fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
     Duration::try_from_secs_f64(value)
         .with_context(|| Hint(format!("{flag} takes seconds, such as 10 or 2.5")))
         .with_context(|| format!("{flag} is out of range"))
+}
+
+fn dns(text: &str) -> Result<Dns, String> {
+    match text {
+        "cached" => Ok(Dns::Cached),
+        "system" => Ok(Dns::System),
+        _ => Err("expected cached or system".to_owned()),
+    }
 }
