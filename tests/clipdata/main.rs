@@ -1,5 +1,7 @@
 //! `clipdata` as a user runs it, against a server on the loopback address.
 
+mod addresses;
+mod behaviours;
 mod download;
 mod outputs;
 mod inputs;

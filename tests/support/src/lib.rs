@@ -6,12 +6,15 @@
 #![warn(missing_docs)]
 
 pub mod command;
+pub mod compressed;
 pub mod fixtures;
 pub mod picture;
+pub mod script;
 pub mod server;
 pub mod tarball;
 
 pub use command::{Command, Finished};
 pub use picture::{Format, picture};
+pub use script::Step;
 pub use server::{Behaviour, Request, Server};
 pub use tarball::tarball;

@@ -9,6 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use socket2::SockRef;
+
+use crate::script::{self, Left, Step};
+
 /// What a route does with a request.
 #[derive(Clone, Debug)]
 pub enum Behaviour {
@@ -43,6 +47,8 @@ pub enum Behaviour {
     Then(usize, Box<Behaviour>, Box<Behaviour>),
     /// Hangs up without an answer.
     HangUp,
+    /// Says what the steps say; after the last one the connection goes on.
+    Script(Vec<Step>),
 }
 
 /// A request as it came in.
@@ -180,8 +186,11 @@ fn serve(stream: TcpStream, state: &State) {
     while let Some(request) = Request::read(&mut connection.reader) {
         lock(&state.requests).push(request.clone());
         let behaviour = state.behaviour(request.path());
-        if connection.answer(&request, &behaviour).is_err() {
-            break;
+        match connection.answer(&request, &behaviour) {
+            Ok(()) => {}
+            Err(End::HangUp) => break,
+            // Closing all of the connection's handles is what resets it.
+            Err(End::Reset) => return,
         }
     }
     let _ = connection.writer.shutdown(Shutdown::Both);
@@ -210,11 +219,14 @@ impl Behaviour {
 }
 
 /// Why a connection ends.
-struct End;
+enum End {
+    HangUp,
+    Reset,
+}
 
 impl From<std::io::Error> for End {
     fn from(_: std::io::Error) -> Self {
-        Self
+        Self::HangUp
     }
 }
 
@@ -237,13 +249,14 @@ impl Connection {
             Behaviour::HalfBody(body) => {
                 self.head(200, &[], body.len())?;
                 self.writer.write_all(&body[..body.len() / 2])?;
-                Err(End)
+                Err(End::HangUp)
             }
             Behaviour::Never => self.wait_for_the_end(),
             Behaviour::Redirect(to) => self.send(302, &[("location", to)], b""),
             Behaviour::Slow { body, piece, pause } => self.drip(body, *piece, *pause),
             Behaviour::Ranges(body) => self.range(request, body),
-            Behaviour::HangUp | Behaviour::Then(..) => Err(End),
+            Behaviour::HangUp | Behaviour::Then(..) => Err(End::HangUp),
+            Behaviour::Script(steps) => self.script(steps),
         }
     }
 
@@ -262,7 +275,19 @@ impl Connection {
     /// Reads until the client or [`Server::drop`] closes the connection.
     fn wait_for_the_end(&mut self) -> Result<(), End> {
         std::io::copy(&mut self.reader, &mut std::io::sink())?;
-        Err(End)
+        Err(End::HangUp)
+    }
+
+    fn script(&mut self, steps: &[Step]) -> Result<(), End> {
+        match script::run(steps, &mut self.writer)? {
+            Left::Open => Ok(()),
+            Left::Held => self.wait_for_the_end(),
+            Left::Closed => Err(End::HangUp),
+            Left::Reset => {
+                SockRef::from(&self.writer).set_linger(Some(Duration::ZERO))?;
+                Err(End::Reset)
+            }
+        }
     }
 
     fn drip(&mut self, body: &[u8], piece: usize, pause: Duration) -> Result<(), End> {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use support::{Behaviour, Server};
+use support::{Behaviour, Server, Step};
 
 fn connect(server: &Server, path: &str, headers: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).unwrap();
@@ -96,4 +96,23 @@ fn a_silent_server_can_still_be_dropped() {
     }
     drop(server);
     assert!(matches!(stream.read(&mut [0; 1]), Ok(0) | Err(_)));
+}
+
+#[test]
+fn a_script_is_said_step_by_step() {
+    let answer = Step::answer("200 OK\nx-a: b", b"body");
+    let server = server(Behaviour::Script(vec![answer, Step::Drip(b"more".to_vec(), Duration::ZERO)]));
+    let said = get(&server, "/a", "");
+    assert_eq!(said, "HTTP/1.1 200 OK\r\nx-a: b\r\ncontent-length: 4\r\n\r\nbodymore");
+    server.route("/b", Behaviour::Script(vec![Step::Send(b"x".to_vec()), Step::HangUp, Step::Send(b"y".to_vec())]));
+    assert_eq!(get(&server, "/b", ""), "x");
+    assert_eq!(Step::chunk(b"0123456789"), b"a\r\n0123456789\r\n");
+}
+
+#[test]
+fn a_connection_can_be_reset() {
+    let server = server(Behaviour::Script(vec![Step::Reset]));
+    let mut stream = connect(&server, "/a", "");
+    let error = stream.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
 }
