@@ -92,7 +92,8 @@ impl Resolve for Names {
         let names = self.clone();
         Box::pin(async move {
             let host = name.as_str();
-            let found = names.found(host).await.map_err(|reason| UnknownHost { host: host.into(), reason })?;
+            let unknown = |reason| UnknownHost { host: host.into(), reason };
+            let found = names.found(home_or_as_it_is(host)).await.map_err(unknown)?;
             let found = found.into_iter().map(|address| SocketAddr::new(address, 0)).collect();
             Ok(Box::new(names.0.guard.vet(host, found)?.into_iter()) as Addrs)
         })
@@ -136,6 +137,14 @@ impl Kept {
         };
         now.duration_since(self.since) < time
     }
+}
+
+/// `localhost` and what is below it is this machine (RFC 6761), with the dot of a full name too, which not every system
+/// knows.
+fn home_or_as_it_is(host: &str) -> &str {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let is_home = name == "localhost" || name.ends_with(".localhost");
+    if is_home { "localhost" } else { host }
 }
 
 async fn system(host: String) -> io::Result<Vec<IpAddr>> {
@@ -214,7 +223,9 @@ mod tests {
     async fn names_of_this_machine_are_known_to_the_system() {
         for dns in [Dns::Cached, Dns::System] {
             let names = Names::new(dns, AddressGuard::AllowPrivate);
-            assert!(resolved(&names, "localhost").await.unwrap().iter().all(IpAddr::is_loopback));
+            for host in ["localhost", "localhost.", "a.localhost"] {
+                assert!(resolved(&names, host).await.unwrap().iter().all(IpAddr::is_loopback), "{host}");
+            }
         }
     }
 
