@@ -3,8 +3,8 @@
 mod addresses;
 mod behaviours;
 mod download;
-mod outputs;
 mod inputs;
+mod outputs;
 mod pictures;
 mod stats;
 

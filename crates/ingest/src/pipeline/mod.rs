@@ -8,6 +8,7 @@
 //! those, whose mark is `NNNNN_stats.json`.
 
 mod decode_pool;
+mod early;
 mod existing;
 mod fingerprint;
 mod kept;
@@ -39,7 +40,7 @@ use self::shard::{Order, ShardEnd, ShardFormat};
 use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
-use crate::fetch::{ByteBudget, Fetcher};
+use crate::fetch::{ByteBudget, Fetcher, Trace};
 use crate::output::{Manifest, OutputFormat, Place};
 use crate::plan::{Plan, ShardTask};
 use crate::process::InstructionColumns;
@@ -60,11 +61,20 @@ pub struct SealedShard {
     pub summary: ShardSummary,
 }
 
+/// How a row ended.
+#[derive(Clone, Copy, Debug)]
+pub struct RowEnd<'a> {
+    /// As a sample (`None`), or by a failure.
+    pub kind: Option<FailureKind>,
+    /// What its download was like.
+    pub trace: &'a Trace,
+}
+
 /// Is told how a run goes on, from several threads; whatever it does holds the run up.
 pub trait Observer: Send + Sync {
-    /// A row ended: as a sample (`None`), or by a failure.
-    fn row_finished(&self, kind: Option<FailureKind>) {
-        let _ = kind;
+    /// A row ended.
+    fn row_finished(&self, row: &RowEnd<'_>) {
+        let _ = row;
     }
 
     /// A shard is complete.

@@ -57,7 +57,8 @@ pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken
     let kept = columns.len();
     let instructions = InstructionColumns::find(&download.process, &mut columns);
     if let Some(lost) = columns.get(kept).filter(|_| !names.is_empty()) {
-        let reason = format!("expected `{lost}` among save_additional_columns: the shards do not say what rows had there");
+        let reason =
+            format!("expected `{lost}` among save_additional_columns: the shards do not say what rows had there");
         return Err(Error::Config { option: "verify_hash", reason });
     }
     let made = super::Made { layout, instructions };

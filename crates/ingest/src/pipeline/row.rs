@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Observer;
 use super::decode_pool::DecodePool;
+use super::{Observer, RowEnd};
 use crate::failure::{FailureKind, SampleFailure};
 use crate::fetch::{Fetcher, Reservation, Trace};
 use crate::process::{InstructionColumns, Processed};
@@ -59,6 +59,7 @@ pub(super) async fn run(listed: ListedRow, stages: &Stages, mut share: Reservati
             }
         }
     };
-    stages.observer.row_finished(outcome.result.as_ref().err().map(|failure| failure.kind));
+    let kind = outcome.result.as_ref().err().map(|failure| failure.kind);
+    stages.observer.row_finished(&RowEnd { kind, trace: &outcome.trace });
     outcome
 }

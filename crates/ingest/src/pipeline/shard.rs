@@ -15,6 +15,7 @@ use shards::summary::ShardSummary;
 use tokio::sync::mpsc;
 
 use super::SealedShard;
+use super::early::Early;
 use super::kept::Kept;
 use super::row::RowOutcome;
 use crate::error::{Error, Result};
@@ -96,20 +97,23 @@ pub(super) fn open(
 fn write(format: &ShardFormat, order: Order, mut outcomes: mpsc::Receiver<PlacedOutcome>) -> ShardEnd {
     let Order { rows, mut kept, claim, .. } = order;
     let mut shard = OpenShard::create(format, order.shard_id, order.name)?;
-    // Bounded by the byte budget, whose shares the outcomes hold, and by the shard's rows.
-    let mut early = BTreeMap::new();
+    let mut early = Early::default();
     for place in 0..rows {
         if let Some(stored) = kept.take(place)? {
             shard.keep(stored)?;
             continue;
         }
-        while !early.contains_key(&place) {
-            let Some((place, outcome)) = outcomes.blocking_recv() else { return Ok(None) };
-            early.insert(place, outcome);
-        }
-        if let Some(outcome) = early.remove(&place) {
-            shard.push(kept.key(place), place as u64, outcome)?;
-        }
+        let outcome = loop {
+            if let Some(outcome) = early.take(place)? {
+                break outcome;
+            }
+            match outcomes.blocking_recv() {
+                None => return Ok(None),
+                Some((arrived, outcome)) if arrived == place => break outcome,
+                Some((arrived, outcome)) => early.insert(arrived, outcome)?,
+            }
+        };
+        shard.push(kept.key(place), place as u64, outcome)?;
     }
     let sealed = shard.seal(rows as u64, order.fingerprint)?;
     drop(claim);

@@ -286,7 +286,7 @@ fn a_tiny_budget_slows_but_does_not_block() {
 struct StopAtFirstRow(StopToken, Mutex<u64>);
 
 impl Observer for StopAtFirstRow {
-    fn row_finished(&self, _: Option<FailureKind>) {
+    fn row_finished(&self, _: &RowEnd<'_>) {
         *self.1.lock().unwrap() += 1;
         self.0.stop();
     }

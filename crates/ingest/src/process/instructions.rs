@@ -1,6 +1,7 @@
 //! What the list says about single pictures: boxes to blur and the hash that is expected. Both are columns of the list,
 //! read as additional ones; this is where they are found among a row's cells.
 
+use serde::{Deserialize, Serialize};
 use shards::metadata::{ColumnKind, ColumnValue};
 
 use super::ProcessOptions;
@@ -9,7 +10,7 @@ use crate::failure::{FailureKind, SampleFailure};
 use crate::hash::HashKind;
 
 /// A column of expected hashes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifyHash {
     /// The column's name.
     pub column: String,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use indicatif::ProgressBar;
-use ingest::{DownloadReport, FailureKind, Observer, SealedShard, StopToken};
+use ingest::{DownloadReport, Observer, RowEnd, SealedShard, StopToken};
 use tools::exit::{Hint, Outcome};
 use tools::{human, json, terminal};
 
@@ -194,9 +194,9 @@ impl Progress {
 }
 
 impl Observer for Progress {
-    fn row_finished(&self, kind: Option<FailureKind>) {
+    fn row_finished(&self, row: &RowEnd<'_>) {
         let rows = self.rows.fetch_add(1, Ordering::Relaxed) + 1;
-        if kind.is_none() {
+        if row.kind.is_none() {
             self.successes.fetch_add(1, Ordering::Relaxed);
         }
         if !rows.is_multiple_of(16) {
