@@ -169,7 +169,7 @@ mod tests {
 
     /// Black and white stripes of one pixel.
     fn stripes(width: u32, height: u32) -> Picture {
-        let pixels = (0..width * height).map(|i| if i % width % 2 == 0 { 0 } else { 255 }).collect();
+        let pixels = (0..width * height).map(|i| if (i % width).is_multiple_of(2) { 0 } else { 255 }).collect();
         Picture { width, height, channels: Channels::Luma, pixels }
     }
 

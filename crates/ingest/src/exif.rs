@@ -239,4 +239,26 @@ mod tests {
         assert_eq!(Tags::read(b"no picture").to_json(), "{}");
         assert!(Tags::read(b"").orientation().is_upright());
     }
+
+    #[test]
+    fn of_a_large_block_only_the_orientation_is_read() {
+        let mut block = exif_block();
+        block.resize(MAX_BLOCK_BYTES + 1, 0);
+        let tags = Tags::read(&block);
+        assert_eq!((tags.orientation(), tags.to_json()), (Orientation::from_exif(6), "{}".to_string()));
+    }
+
+    #[test]
+    fn overlapping_tags_end_where_they_claim_too_much() {
+        // 2,000 tags, each a list of 30,000 empty texts: gigabytes, were they all taken.
+        let count: u16 = 2000;
+        let mut block = b"MM\0\x2a\0\0\0\x08".to_vec();
+        block.extend_from_slice(&count.to_be_bytes());
+        for tag in 0..count {
+            block.extend_from_slice(&[0xc0 | (tag >> 8) as u8, tag as u8, 0, 2, 0, 0, 0x75, 0x30]);
+            block.extend_from_slice(&0x0000_7530_u32.to_be_bytes());
+        }
+        block.resize(MAX_BLOCK_BYTES, 0);
+        assert!(Tags::read(&block).to_json().len() < 10_000);
+    }
 }

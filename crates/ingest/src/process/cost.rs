@@ -17,12 +17,17 @@ impl Job<'_> {
         let depth = self.header.memory.per_pixel.min(4);
         let resizing = if decoded == target { 0 } else { resize_cost(decoded, target, depth) };
         let blurring = if self.instructions.boxes.is_empty() { 0 } else { blur_cost(target.pixels()) };
-        // While it is turned, cropped or padded, and while it is encoded, the result is there twice.
         let result = canvas(geometry, target).pixels();
-        let shaping = result * depth + blurring + result * self.encoding_bytes_per_pixel();
-        let after = decoded.pixels() * depth + resizing + shaping;
+        // One after the other: resized, turned or padded or cropped into a copy, blurred, encoded.
+        let phases = [
+            self.header.decode_cost(scale),
+            decoded.pixels() * depth + resizing,
+            result * depth * 2,
+            result * depth + blurring,
+            result * (depth + self.encoding_bytes_per_pixel()),
+        ];
         // The tags are copied out of the body.
-        self.body.len() as u64 + self.header.decode_cost(scale).max(after)
+        self.body.len() as u64 + phases.into_iter().max().unwrap_or(0)
     }
 
     /// What encoders hold beside the picture, with the bytes they make.
@@ -31,7 +36,7 @@ impl Job<'_> {
             EncodeFormat::Jpg => 3,
             EncodeFormat::Png => 8,
             EncodeFormat::Webp if self.options.quality() > 100 => 40,
-            EncodeFormat::Webp => 16,
+            EncodeFormat::Webp => 10,
         }
     }
 }
