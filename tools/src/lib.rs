@@ -6,6 +6,7 @@ pub mod demo;
 pub mod exit;
 pub mod human;
 pub mod json;
+pub mod memory;
 pub mod report;
 pub mod server;
 pub mod spelling;

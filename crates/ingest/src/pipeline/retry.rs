@@ -15,7 +15,7 @@ use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::fetch::FetchOptions;
 use crate::output::{Manifest, OutputFormat, OutputOptions};
-use crate::process::InstructionColumns;
+use crate::process::{InstructionColumns, ProcessOptions};
 use crate::report::DownloadReport;
 use crate::url_list::{InputOptions, ListedRow, UrlRow};
 
@@ -32,6 +32,8 @@ pub struct RetryConfig {
     pub processes_count: usize,
     /// Bodies and encoded pictures held at the same time, in bytes.
     pub memory_budget_bytes: u64,
+    /// Bytes that pictures may take while they are decoded, all together.
+    pub decode_budget_bytes: u64,
 }
 
 /// Downloads failed rows anew. Shards without such rows stay as they are, and each of the others is replaced once it is
@@ -77,7 +79,7 @@ fn download_config(config: &RetryConfig, manifest: &Manifest) -> DownloadConfig 
     DownloadConfig {
         input: InputOptions::new(PathBuf::from(&manifest.url_list)),
         fetch: config.fetch.clone(),
-        process: manifest.process.clone(),
+        process: ProcessOptions { decode_budget_bytes: config.decode_budget_bytes, ..manifest.process.clone() },
         output,
         processes_count: config.processes_count,
         memory_budget_bytes: config.memory_budget_bytes,

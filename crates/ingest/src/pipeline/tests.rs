@@ -269,7 +269,12 @@ fn a_folder_of_another_plan_is_refused() {
     rig.download().unwrap();
     rig.config.output.number_sample_per_shard = 1;
     let error = rig.download().unwrap_err().to_string();
-    assert!(error.contains("was finished with 2 rows, this run would give it 1"), "{error}");
+    assert!(error.contains("number_sample_per_shard was 2 and is 1"), "{error}");
+    rig.config.output.number_sample_per_shard = 2;
+    let list = fs::read_to_string(&rig.config.input.url_list).unwrap();
+    fs::write(&rig.config.input.url_list, list.trim_end().rsplit_once('\n').unwrap().0).unwrap();
+    let error = rig.download().unwrap_err().to_string();
+    assert!(error.contains("was finished with 2 rows, and the list has 1"), "{error}");
 }
 
 #[test]
@@ -302,7 +307,7 @@ fn a_stopped_run_leaves_nothing_torn() {
     let report = download(&rig.config, Arc::clone(&observer) as Arc<dyn Observer>, &stop).unwrap();
     assert!(report.interrupted);
     assert_eq!((report.count, *observer.1.lock().unwrap()), (0, 1));
-    assert_eq!(rig.files(), ["sizes.json"]);
+    assert_eq!(rig.files(), ["manifest.json", "sizes.json"]);
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub struct ProcessOptions {
     /// The column of boxes to blur: lists of left, top, right and bottom, relative to the picture.
     pub bbox_col: Option<String>,
     /// Bytes that pictures take at the same time while they are decoded and resized.
+    #[serde(skip, default = "decode_budget_bytes")]
     pub decode_budget_bytes: u64,
 }
 
@@ -73,6 +74,11 @@ mod unbounded {
     }
 }
 
+/// No part of how pictures are made: folders made with other budgets go together.
+fn decode_budget_bytes() -> u64 {
+    192 << 20
+}
+
 impl Default for ProcessOptions {
     fn default() -> Self {
         Self {
@@ -91,7 +97,7 @@ impl Default for ProcessOptions {
             compute_hash: Some(HashKind::Sha256),
             verify_hash: None,
             bbox_col: None,
-            decode_budget_bytes: 192 << 20,
+            decode_budget_bytes: decode_budget_bytes(),
         }
     }
 }

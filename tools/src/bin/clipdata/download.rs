@@ -15,7 +15,7 @@ use crate::cli::{Download, Retry};
 
 /// Runs the download and prints its summary.
 pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
-    let as_json = arguments.json;
+    let as_json = arguments.machine.json;
     let config = arguments.config()?;
     let output_folder = config.output.output_folder.to_string();
     let report = observed(as_json, |progress, stop| ingest::download(&config, progress, stop));
@@ -26,7 +26,7 @@ pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
 
 /// Tries failed rows again, and prints what came of their shards.
 pub fn retry(arguments: Retry) -> anyhow::Result<Outcome> {
-    let as_json = arguments.json;
+    let as_json = arguments.machine.json;
     let config = arguments.config()?;
     let folder = config.folder.to_string();
     let report = observed(as_json, |progress, stop| ingest::retry(&config, progress, stop));

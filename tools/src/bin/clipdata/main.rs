@@ -9,9 +9,10 @@ mod stats;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tools::{exit, spelling};
+use tools::{exit, memory, spelling};
 
 fn main() -> ExitCode {
+    memory::give_back_large_buffers();
     exit::start_logging();
     let verb = cli::Cli::parse_from(spelling::arguments()).verb;
     exit::finish(exit::guarded(|| match verb {

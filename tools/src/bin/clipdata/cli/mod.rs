@@ -2,6 +2,7 @@
 
 mod accepted;
 mod input;
+mod machine;
 mod network;
 mod output;
 mod picture;
@@ -10,11 +11,13 @@ mod values;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use ingest::process::ProcessOptions;
 use ingest::{DownloadConfig, RetryConfig};
 use shards::store::Folder;
 
 pub use self::accepted::Accepted;
 pub use self::input::Input;
+pub use self::machine::Machine;
 pub use self::network::Network;
 pub use self::output::Output;
 pub use self::picture::Picture;
@@ -46,7 +49,7 @@ pub enum Verb {
 const DOWNLOAD_EXAMPLES: &str = "\
 Examples:
   clipdata download cc3m.tsv --output-folder cc3m --image-size 256
-  clipdata download laion.parquet --output-folder laion --url-col URL --caption-col TEXT --resize-mode keep_ratio
+  clipdata download laion.parquet --output-folder laion --preset laion --resize-mode keep_ratio
   clipdata download urls.txt --output-folder images --json | tail -n 1
 
 Beside each shard NNNNN.tar lie NNNNN.parquet (every row and what became of it) and NNNNN_stats.json;
@@ -68,12 +71,8 @@ pub struct Download {
     pub network: Network,
     #[command(flatten)]
     pub accepted: Accepted,
-    /// Threads that decode and resize [default: one a core]
-    #[arg(long, value_name = "N", help_heading = "Machine")]
-    pub processes_count: Option<usize>,
-    /// JSON Lines on standard output, ending in a summary
-    #[arg(long, help_heading = "Machine")]
-    pub json: bool,
+    #[command(flatten)]
+    pub machine: Machine,
 }
 
 impl Download {
@@ -83,13 +82,14 @@ impl Download {
     /// When a value is out of range.
     pub fn config(self) -> anyhow::Result<DownloadConfig> {
         self.accepted.check()?;
+        let (bodies, pictures) = self.machine.budgets();
         Ok(DownloadConfig {
             input: self.input.options()?,
             fetch: self.network.options()?,
-            process: self.picture.options()?,
+            process: ProcessOptions { decode_budget_bytes: pictures, ..self.picture.options()? },
             output: self.output.options()?,
-            processes_count: self.processes_count.unwrap_or(0),
-            ..DownloadConfig::new("", "")
+            processes_count: self.machine.processes_count.unwrap_or(0),
+            memory_budget_bytes: bodies,
         })
     }
 }
@@ -114,12 +114,8 @@ pub struct Retry {
     pub kinds: Option<String>,
     #[command(flatten)]
     pub network: Network,
-    /// Threads that decode and resize [default: one a core]
-    #[arg(long, value_name = "N", help_heading = "Machine")]
-    pub processes_count: Option<usize>,
-    /// JSON Lines on standard output, ending in a summary
-    #[arg(long, help_heading = "Machine")]
-    pub json: bool,
+    #[command(flatten)]
+    pub machine: Machine,
 }
 
 impl Retry {
@@ -128,13 +124,14 @@ impl Retry {
     /// # Errors
     /// When a value is out of range.
     pub fn config(self) -> anyhow::Result<RetryConfig> {
-        let defaults = DownloadConfig::new("", "");
+        let (bodies, pictures) = self.machine.budgets();
         Ok(RetryConfig {
             folder: Folder::parse(&self.folder)?,
             kinds: values::list(&self.kinds.unwrap_or_default()),
             fetch: self.network.options()?,
-            processes_count: self.processes_count.unwrap_or(0),
-            memory_budget_bytes: defaults.memory_budget_bytes,
+            processes_count: self.machine.processes_count.unwrap_or(0),
+            memory_budget_bytes: bodies,
+            decode_budget_bytes: pictures,
         })
     }
 }
