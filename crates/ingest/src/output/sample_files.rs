@@ -44,7 +44,7 @@ impl SampleFiles {
             let file = format!("{key}.{}", field.extension);
             match &self.target {
                 Target::Staged(staged) => {
-                    let path: PathBuf = staged.path().join(&file);
+                    let path: PathBuf = staged.contents().join(&file);
                     fs::write(&path, &field.bytes).map_err(Error::io("write", &path))?;
                 }
                 Target::Direct { folder, name } => folder.write(&format!("{name}/{file}"), &field.bytes)?,

@@ -33,7 +33,7 @@ pub(crate) struct Sink {
 enum Samples {
     Tar(Box<ShardWriter>),
     Files(SampleFiles),
-    Csv(SampleFiles, csv::Writer<Vec<u8>>),
+    Csv(SampleFiles, Box<csv::Writer<Vec<u8>>>),
     InTable,
     Nowhere,
 }
@@ -45,7 +45,7 @@ impl Sink {
         let samples = match place.format {
             OutputFormat::Webdataset => Samples::Tar(Box::new(ShardWriter::new(file("tar")?))),
             OutputFormat::Files => Samples::Files(SampleFiles::create(&place.folder, &name)?),
-            OutputFormat::Csv => Samples::Csv(SampleFiles::create(&place.folder, &name)?, index()?),
+            OutputFormat::Csv => Samples::Csv(SampleFiles::create(&place.folder, &name)?, Box::new(index()?)),
             OutputFormat::Parquet => Samples::InTable,
             OutputFormat::Dummy => Samples::Nowhere,
         };

@@ -121,7 +121,7 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
 /// A shard to be made, or to be made again.
 enum Task {
     Fresh(ShardTask),
-    Again(RetryTask),
+    Again(Box<RetryTask>),
 }
 
 /// What the columns of the list are made into.
@@ -281,7 +281,7 @@ impl Run {
             Task::Fresh(task) => self.fresh(task),
             Task::Again(task) => {
                 let Some(claim) = self.claim(&task.name)? else { return Ok(None) };
-                let RetryTask { shard_id, name, rows, total, kept, fingerprint } = task;
+                let RetryTask { shard_id, name, rows, total, kept, fingerprint } = *task;
                 let order = Order { shard_id, name, rows: total, fingerprint, kept, claim };
                 Ok(Some(Work { order, rows }))
             }

@@ -65,7 +65,13 @@ pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken
     }
     let made = super::Made { layout, instructions };
     let tasks = names.into_iter().filter_map(move |name| shards.task(&name).transpose());
-    super::run(&download, made, Box::new(tasks.map(|task| task.map(super::Task::Again))), observer, stop)
+    super::run(
+        &download,
+        made,
+        Box::new(tasks.map(|task| task.map(|task| super::Task::Again(Box::new(task))))),
+        observer,
+        stop,
+    )
 }
 
 fn download_config(config: &RetryConfig, manifest: &Manifest) -> DownloadConfig {

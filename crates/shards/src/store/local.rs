@@ -131,7 +131,7 @@ impl StagedFolder {
     }
 
     /// Where its files are until then.
-    pub fn path(&self) -> &Path {
+    pub fn contents(&self) -> &Path {
         &self.temporary
     }
 
