@@ -1,14 +1,12 @@
 //! Pixels to other sizes, as OpenCV has it: `Area` is the mean over the area of a target pixel, the others interpolate
 //! between the pixels around a place, without smoothing when they shrink.
 
-mod area;
-
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{Filter, FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use shards::image::{Channels, Picture};
+use shards::image::{Channels, Picture, resize_by_area};
 
 use crate::failure::{FailureKind, SampleFailure};
 use crate::resize_mode::{Placement, Size};
@@ -78,7 +76,7 @@ pub fn resize(picture: Picture, size: Size, interpolation: Interpolation) -> Res
         return Err(internal("the pixels do not fill the picture"));
     }
     let pixels = match interpolation {
-        Interpolation::Area => area::resize(&picture, size),
+        Interpolation::Area => resize_by_area(&picture, size.width, size.height),
         Interpolation::Nearest => nearest(&picture, size),
         Interpolation::Linear => interpolated(&picture, size, FilterType::Bilinear)?,
         Interpolation::Cubic => interpolated(&picture, size, custom("cubic", cubic, 2.0)?)?,

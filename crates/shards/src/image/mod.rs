@@ -1,9 +1,10 @@
 //! Pictures as the downloader and the loader both need them: recognised by their first bytes,
 //! measured before they are decoded, decoded to 8 bits, encoded as JPEG.
 //!
-//! Resizing is not here: each side has rules of its own. Orientation tags and colour profiles
-//! are ignored, as open_clip ignores them.
+//! Each side resizes by rules of its own; the mean over areas is here, with the other loops that go over every pixel.
+//! Orientation tags and colour profiles are ignored, as open_clip ignores them.
 
+mod area;
 mod cost;
 mod error;
 mod jpeg;
@@ -14,6 +15,7 @@ mod webp_frame;
 
 use std::fmt;
 
+pub use area::resize_by_area;
 pub use cost::DecodeMemory;
 pub use error::ImageError;
 

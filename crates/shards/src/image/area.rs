@@ -4,9 +4,7 @@
 //! Rows are summed up first, whole rows at a time, which compilers turn into vector code and which touches each source
 //! row once or twice; then each sum is brought to the target's width. Values stay `f32` until the end.
 
-use shards::image::Picture;
-
-use crate::resize_mode::Size;
+use super::Picture;
 
 /// Adding it to a value from 0 to 255 leaves that value, rounded half to even, in the lowest byte.
 const ROUNDING: f32 = 8_388_608.0;
@@ -18,21 +16,21 @@ struct Cover {
     shares: Vec<f32>,
 }
 
-/// Brings `picture` to `size`, both of at least one pixel.
-pub(super) fn resize(picture: &Picture, size: Size) -> Vec<u8> {
+/// Brings `picture` to `width` times `height` pixels; it and the result have at least one.
+pub fn resize_by_area(picture: &Picture, width: u32, height: u32) -> Vec<u8> {
     match picture.channels.count() {
-        1 => resize_channels::<1>(picture, size),
-        3 => resize_channels::<3>(picture, size),
-        _ => resize_channels::<4>(picture, size),
+        1 => resize_channels::<1>(picture, width, height),
+        3 => resize_channels::<3>(picture, width, height),
+        _ => resize_channels::<4>(picture, width, height),
     }
 }
 
-fn resize_channels<const N: usize>(picture: &Picture, size: Size) -> Vec<u8> {
-    let columns = covers(picture.width, size.width);
+fn resize_channels<const N: usize>(picture: &Picture, width: u32, height: u32) -> Vec<u8> {
+    let columns = covers(picture.width, width);
     let stride = picture.width as usize * N;
-    let mut pixels = vec![0; size.width as usize * size.height as usize * N];
+    let mut pixels = vec![0; width as usize * height as usize * N];
     let mut sums = vec![0.0; stride];
-    for (line, cover) in pixels.chunks_exact_mut(size.width as usize * N).zip(covers(picture.height, size.height)) {
+    for (line, cover) in pixels.chunks_exact_mut(width as usize * N).zip(covers(picture.height, height)) {
         let rows = picture.pixels[cover.start * stride..].chunks_exact(stride);
         sum_rows(rows.zip(cover.shares), &mut sums);
         let (places, _) = line.as_chunks_mut::<N>();
@@ -87,7 +85,7 @@ fn shrink_row<const N: usize>(sums: &[f32], columns: &[Cover], places: &mut [[u8
 
 #[cfg(test)]
 mod tests {
-    use shards::image::Channels;
+    use super::super::Channels;
 
     use super::*;
 
@@ -145,7 +143,7 @@ mod tests {
         ];
         for (((width, height, count), (to_width, to_height)), expected) in cases {
             let channels = if *count == 1 { Channels::Luma } else { Channels::Rgb };
-            let found = resize(&drawn(*width, *height, channels), Size::new(*to_width, *to_height));
+            let found = resize_by_area(&drawn(*width, *height, channels), *to_width, *to_height);
             let worst = found.iter().zip(*expected).map(|(a, b)| a.abs_diff(*b)).max();
             // OpenCV rounds halves up where both sides are halved, and works with fewer bits when enlarging.
             assert!(worst <= Some(1) && found.len() == expected.len(), "{width}x{height}: {found:?}");
