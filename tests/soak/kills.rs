@@ -1,10 +1,10 @@
 //! `clipdata download` killed at random moments: whatever can be seen afterwards is whole, and the same
-//! command ends where an undisturbed run ends.
+//! command ends in the folder, byte for byte, that an undisturbed run makes. So does `clipdata retry`.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use support::{Behaviour, Command, Format, Server, picture};
@@ -14,6 +14,9 @@ use crate::Extent;
 
 const ROWS: u32 = 400;
 const LONGEST_LIFE_MS: u64 = 400;
+
+/// Every so many rounds `clipdata retry` over the finished folder is killed as well.
+const RETRY_EVERY: u32 = 4;
 
 /// Kills 200 runs, each followed by a resumed one.
 pub fn run(extent: Extent) -> String {
@@ -28,21 +31,24 @@ pub fn run(extent: Extent) -> String {
     let urls: String = (0..ROWS).map(|i| server.url(&format!("/{i}.jpg")) + "\n").collect();
     fs::write(&list, urls).expect("the list is written");
 
-    let expected = folder.path().join("undisturbed");
-    let _ = download(&list, &expected).run().success();
-    let expected = contents(&expected);
+    let undisturbed = folder.path().join("undisturbed");
+    let _ = download(&list, &undisturbed).run().success();
+    let expected = contents(&undisturbed);
 
     let mut dice = 0x9E37_79B9_7F4A_7C15u64;
     let mut survivors = 0;
     for round in 0..kills {
         let output = folder.path().join(format!("killed-{round}"));
-        let mut child = download(&list, &output).spawn();
-        std::thread::sleep(Duration::from_millis(roll(&mut dice) % LONGEST_LIFE_MS));
-        child.kill().expect("the process is ours");
-        survivors += usize::from(child.wait().expect("it ends").success());
+        survivors += usize::from(killed(download(&list, &output), &mut dice));
         check_visible(&output);
         let _ = download(&list, &output).run().success();
-        assert_eq!(contents(&output), expected, "round {round}: the resumed run differs");
+        assert_same(&contents(&output), &expected, &format!("round {round}: the resumed run"));
+        if round % RETRY_EVERY == 0 {
+            let _ = killed(retry(&output), &mut dice);
+            check_visible(&output);
+            let _ = retry(&output).run().success();
+            assert_same(&contents(&output), &expected, &format!("round {round}: the folder whose rows failed again"));
+        }
         fs::remove_dir_all(&output).expect("the folder is removed");
     }
     format!("{kills} kills ({survivors} came too late), no torn file, every resumed run equal to an undisturbed one")
@@ -51,12 +57,25 @@ pub fn run(extent: Extent) -> String {
 fn download(list: &Path, output: &Path) -> Command {
     Command::new(env!("CARGO_BIN_EXE_clipdata")).arg("download").arg(list).arg("--output-folder").arg(output).args([
         "--allow-private-addresses",
+        "--deterministic",
         "--number-sample-per-shard",
         "50",
         "--image-size",
         "64",
         "--json",
     ])
+}
+
+fn retry(output: &Path) -> Command {
+    Command::new(env!("CARGO_BIN_EXE_clipdata")).arg("retry").arg(output).args(["--allow-private-addresses", "--json"])
+}
+
+/// Kills the command after a while; whether it had succeeded before.
+fn killed(command: Command, dice: &mut u64) -> bool {
+    let mut child = command.spawn();
+    std::thread::sleep(Duration::from_millis(roll(dice) % LONGEST_LIFE_MS));
+    child.kill().expect("the process is ours");
+    child.wait().expect("it ends").success()
 }
 
 /// xorshift64*: which moments are picked depends on nothing but the seed.
@@ -89,13 +108,28 @@ fn check_visible(output: &Path) {
     }
 }
 
-/// Every member of every shard by name.
-fn contents(output: &Path) -> BTreeMap<String, Vec<u8>> {
-    let shards = fs::read_dir(output).expect("the folder is there").map(|entry| entry.expect("an entry").path());
-    shards
-        .filter(|path| path.extension().is_some_and(|extension| extension == "tar"))
-        .flat_map(|path| members(&path))
-        .collect()
+/// Every file of the folder by its path in there.
+fn contents(output: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![output.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(&folder).expect("the folder is there").map(|entry| entry.expect("an entry").path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(output).expect("it lies in there").to_path_buf();
+                files.insert(name, fs::read(&path).expect("it can be read"));
+            }
+        }
+    }
+    files
+}
+
+/// Names what differs: the contents are too long to be printed.
+fn assert_same(found: &BTreeMap<PathBuf, Vec<u8>>, expected: &BTreeMap<PathBuf, Vec<u8>>, what: &str) {
+    let names = found.keys().chain(expected.keys());
+    let differing: Vec<_> = names.filter(|name| found.get(*name) != expected.get(*name)).collect();
+    assert!(differing.is_empty(), "{what} differs in {differing:?}");
 }
 
 fn members(tar: &Path) -> BTreeMap<String, Vec<u8>> {
