@@ -16,7 +16,7 @@ const ROWS: u32 = 400;
 const LONGEST_LIFE_MS: u64 = 400;
 
 /// Every so many rounds `clipdata retry` over the finished folder is killed as well.
-const RETRY_EVERY: u32 = 4;
+const RETRY_EVERY: usize = 4;
 
 /// Kills 200 runs, each followed by a resumed one.
 pub fn run(extent: Extent) -> String {
