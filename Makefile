@@ -1,10 +1,10 @@
 # The few commands a developer types; each is a line or two of cargo.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test test-interop lint bench soak
+.PHONY: help deps demo test test-interop test-differential lint bench bench-download soak
 
 help: ## list these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-14s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 
 deps: ## install cmake and nasm (to build the JPEG decoder) where they are missing
 	@missing=""; for tool in cmake nasm; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
@@ -27,12 +27,18 @@ test: deps ## all tests, examples in the documentation included
 test-interop: deps ## shards against the Python peers, in a virtual environment under target/venv
 	tests/interop/run.sh
 
+test-differential: deps ## row by row against img2dataset 1.47.0, which goes to target/peers (some 700 MB)
+	tests/interop/differential.sh
+
 lint: deps ## formatting and clippy; any warning fails
 	cargo fmt --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
 bench: deps ## how fast the parts are; PEERS=1 measures the Python peers in the same run
 	tests/bench/run.sh
+
+bench-download: deps ## clipdata download beside img2dataset 1.47.0, from nginx on the loopback address
+	tests/bench/download.sh
 
 soak: deps ## the long test of memory, restarts and speed; SOAK=--quick for the short one
 	tests/soak/run.sh $(SOAK)

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# How fast the parts are, beside the Python that people use now.
+# How fast the parts are, beside the Python that people use now; download.sh measures downloads.
 #   tests/bench/run.sh           this project alone; needs python3, nothing from PyPI
 #   PEERS=1 tests/bench/run.sh   img2dataset and open_clip as well, from PyPI, in target/peers (some 6 GB with torch)
 #   PROFILE=dev                  the binaries that `make demo` builds, without a release build first
-#   PHOTOS=DIR                   the folder of JPEGs to download; without it the photos of ../shared/data, if they are here
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,4 +12,4 @@ if [ "${PEERS:-}" = 1 ]; then
   [ -x target/peers/bin/python ] || python3 -m venv target/peers
   target/peers/bin/python -m pip install --quiet --requirement tests/bench/requirements.txt
 fi
-python3 tests/bench/bench.py
+python3 -B tests/bench/bench.py
