@@ -20,8 +20,16 @@ pub struct Claim(Held);
 #[derive(Debug)]
 enum Held {
     Nothing,
-    File { path: PathBuf, file: File },
-    Object { bucket: String, key: String },
+    File {
+        path: PathBuf,
+        file: File,
+    },
+    /// The object holds the token.
+    Object {
+        bucket: String,
+        key: String,
+        token: String,
+    },
 }
 
 impl Claim {
@@ -40,8 +48,8 @@ impl Drop for Claim {
                 let _ = fs::remove_file(path);
                 let _ = file.unlock();
             }
-            Held::Object { bucket, key } => {
-                if let Err(error) = s3::delete(bucket, key) {
+            Held::Object { bucket, key, token } => {
+                if let Err(error) = s3::delete_own(bucket, key, token) {
                     tracing::warn!("the claim is left behind, others wait an hour for it: {error}");
                 }
             }
@@ -80,8 +88,9 @@ fn is_same_file(file: &File, path: &Path) -> bool {
 /// Puts `KEY.claim` where there is none, or a stale one.
 pub(super) fn on_s3(bucket: &str, key: &str) -> Result<Option<Claim>> {
     let key = format!("{key}.claim");
-    let claimed = s3::put_new(bucket, &key)? || s3::replace_older(bucket, &key, STALE)?;
-    Ok(claimed.then(|| Claim(Held::Object { bucket: bucket.into(), key })))
+    let token = s3::token();
+    let claimed = s3::put_new(bucket, &key, &token)? || s3::replace_older(bucket, &key, &token, STALE)?;
+    Ok(claimed.then(|| Claim(Held::Object { bucket: bucket.into(), key, token })))
 }
 
 #[cfg(test)]

@@ -151,13 +151,13 @@ impl Folder {
     pub fn delete(&self, name: &str) -> Result<()> {
         match self {
             Self::Local(path) => delete(&path.join(name)),
-            Self::S3 { bucket, prefix } => s3::delete(bucket, &key(prefix, name)),
+            Self::S3 { bucket, prefix } => s3::delete_all(bucket, &key(prefix, name)),
             Self::Pipe(_) => Ok(()),
         }
     }
 
     /// Claims the right to write the files that `name` stands for; `None` while another process has it. What an earlier
-    /// holder left unfinished is cleared.
+    /// holder left unfinished on this machine is cleared; parts on S3 are left to a lifecycle rule.
     ///
     /// # Errors
     /// When the place refuses.

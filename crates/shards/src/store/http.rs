@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{Client, Response};
 
-use super::remote::{Body, Chunks, runtime};
+use super::remote::{Body, Chunks, block_on};
 use crate::error::{Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -18,9 +18,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(120);
 /// Asks for `url` and reads the body as it comes.
 pub(super) fn open(url: &str) -> Result<Box<dyn Read + Send>> {
     let failed = |reason: String| Error::Source { uri: url.into(), reason };
-    let response = runtime()
+    let response = block_on(async { client().map_err(|e| reason(&e))?.get(url).send().await.map_err(|e| reason(&e)) })
         .map_err(|e| failed(e.to_string()))?
-        .block_on(async { client().map_err(|e| reason(&e))?.get(url).send().await.map_err(|e| reason(&e)) })
         .map_err(failed)?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(failed(format!("expected status 200, got {}", response.status())));

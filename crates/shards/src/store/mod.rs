@@ -10,6 +10,7 @@ mod folder;
 mod http;
 pub mod local;
 mod object;
+mod patience;
 mod pipe;
 mod remote;
 mod s3;
@@ -22,6 +23,7 @@ use crate::uri::ShardUri;
 
 pub use self::claim::Claim;
 pub use self::folder::{Folder, OutputFile};
+pub use self::patience::hurry;
 pub use self::pipe::end_commands;
 
 /// Opens the bytes at `uri` for one reading from start to end.

@@ -1,21 +1,20 @@
 //! Files on S3: sent in parts as they are written, and there once the last part is acknowledged.
 
 use std::io::{self, Write};
-use std::thread;
-use std::time::Duration;
 
+use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
 
-use super::s3::ask;
+use super::s3::{ask, asked, asked_once, failed, head, reason, status, token};
 use crate::error::Result;
 
 /// Parts are at least 5 MiB, and at most 10,000 to a file: these do for 80 GiB.
 const PART_BYTES: usize = 8 << 20;
 
-/// Seconds of pause before a request is sent anew; the SDK itself has tried three times by then.
-const PAUSES: [u64; 4] = [1, 2, 4, 8];
+/// Metadata of an object sent in parts (`x-amz-meta-upload`), by which the writer knows it for its own.
+const TOKEN: &str = "upload";
 
 /// A file on its way to S3.
 pub struct ObjectWriter {
@@ -29,6 +28,7 @@ pub struct ObjectWriter {
 /// A file of more than one part.
 struct Upload {
     id: String,
+    token: String,
     parts: Vec<CompletedPart>,
 }
 
@@ -51,78 +51,78 @@ impl ObjectWriter {
     pub fn seal(mut self) -> Result<()> {
         if self.upload.is_none() {
             let body = self.part.split().freeze();
-            return self.patiently(|writer| writer.put(body.clone()));
+            return self.put(&body);
         }
         if !self.part.is_empty() {
             self.send_part()?;
         }
-        let parts = self.upload.as_ref().map(|upload| upload.parts.clone()).unwrap_or_default();
-        self.patiently(|writer| writer.complete(parts.clone()))?;
+        if let Some(upload) = &self.upload {
+            self.complete(upload)?;
+        }
         // Complete: there is nothing left to abort.
         self.upload = None;
         Ok(())
     }
 
-    fn put(&self, body: Bytes) -> Result<()> {
-        let put = |client: &'static aws_sdk_s3::Client| {
-            client.put_object().bucket(&self.bucket).key(&self.key).body(ByteStream::from(body)).send()
+    fn put(&self, body: &Bytes) -> Result<()> {
+        let put = |client: &'static Client| {
+            client.put_object().bucket(&self.bucket).key(&self.key).body(ByteStream::from(body.clone())).send()
         };
         ask(&self.bucket, &self.key, put).map(drop)
     }
 
-    fn complete(&self, parts: Vec<CompletedPart>) -> Result<()> {
-        let Some(upload) = &self.upload else { return Ok(()) };
-        let list = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let complete = |client: &'static aws_sdk_s3::Client| {
+    fn complete(&self, upload: &Upload) -> Result<()> {
+        let complete = |client: &'static Client| {
+            let list = CompletedMultipartUpload::builder().set_parts(Some(upload.parts.clone())).build();
             let request = client.complete_multipart_upload().bucket(&self.bucket).key(&self.key);
             request.upload_id(&upload.id).multipart_upload(list).send()
         };
-        ask(&self.bucket, &self.key, complete).map(drop)
+        match asked(&self.bucket, &self.key, complete)? {
+            Ok(_) => Ok(()),
+            // An upload is unknown once it is complete: the answer to an earlier try may have been lost.
+            Err(error) if status(&error) == Some(404) && self.is_made_of(upload)? => Ok(()),
+            Err(error) => Err(failed(&self.bucket, &self.key, reason(&error))),
+        }
+    }
+
+    /// Whether the object that is there is this upload's.
+    fn is_made_of(&self, upload: &Upload) -> Result<bool> {
+        let metadata = head(&self.bucket, &self.key)?.and_then(|head| head.metadata).unwrap_or_default();
+        Ok(metadata.get(TOKEN) == Some(&upload.token))
     }
 
     fn begin(&self) -> Result<Upload> {
-        let begin = |client: &'static aws_sdk_s3::Client| {
-            client.create_multipart_upload().bucket(&self.bucket).key(&self.key).send()
+        let token = token();
+        let begin = |client: &'static Client| {
+            let request = client.create_multipart_upload().bucket(&self.bucket).key(&self.key);
+            request.metadata(TOKEN, &token).send()
         };
-        let begun = ask(&self.bucket, &self.key, begin)?;
-        Ok(Upload { id: begun.upload_id.unwrap_or_default(), parts: Vec::new() })
+        let id = ask(&self.bucket, &self.key, begin)?.upload_id;
+        let id = id.ok_or_else(|| failed(&self.bucket, &self.key, "the upload in parts got no name".into()))?;
+        Ok(Upload { id, token, parts: Vec::new() })
     }
 
     fn send_part(&mut self) -> Result<()> {
-        if self.upload.is_none() {
-            self.upload = Some(self.patiently(Self::begin)?);
-        }
-        let body = self.part.split().freeze();
-        let Some(upload) = &self.upload else { return Ok(()) };
-        let number = i32::try_from(upload.parts.len() + 1).unwrap_or(i32::MAX);
-        let tag = self.patiently(|writer| writer.put_part(&upload.id, number, body.clone()))?;
-        let part = CompletedPart::builder().part_number(number).set_e_tag(tag).build();
-        if let Some(upload) = &mut self.upload {
-            upload.parts.push(part);
-        }
-        Ok(())
-    }
-
-    fn put_part(&self, id: &str, number: i32, body: Bytes) -> Result<Option<String>> {
-        let put = |client: &'static aws_sdk_s3::Client| {
-            let request = client.upload_part().bucket(&self.bucket).key(&self.key);
-            request.upload_id(id).part_number(number).body(ByteStream::from(body)).send()
+        let mut upload = match self.upload.take() {
+            Some(upload) => upload,
+            None => self.begin()?,
         };
-        Ok(ask(&self.bucket, &self.key, put)?.e_tag)
+        let body = self.part.split().freeze();
+        let sent = self.put_part(&upload, &body);
+        // Put back before any error is, so that the upload is aborted.
+        let sent = sent.map(|part| upload.parts.push(part));
+        self.upload = Some(upload);
+        sent
     }
 
-    /// Every request here may be sent twice: parts and objects replace themselves.
-    fn patiently<T>(&self, request: impl Fn(&Self) -> Result<T>) -> Result<T> {
-        for pause in PAUSES {
-            match request(self) {
-                Ok(answer) => return Ok(answer),
-                Err(error) => {
-                    tracing::warn!("{error}; trying again in {pause} s");
-                    thread::sleep(Duration::from_secs(pause));
-                }
-            }
-        }
-        request(self)
+    fn put_part(&self, upload: &Upload, body: &Bytes) -> Result<CompletedPart> {
+        let number = i32::try_from(upload.parts.len() + 1).unwrap_or(i32::MAX);
+        let put = |client: &'static Client| {
+            let request = client.upload_part().bucket(&self.bucket).key(&self.key);
+            request.upload_id(&upload.id).part_number(number).body(ByteStream::from(body.clone())).send()
+        };
+        let tag = ask(&self.bucket, &self.key, put)?.e_tag;
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(tag).build())
     }
 }
 
@@ -144,12 +144,17 @@ impl Write for ObjectWriter {
 impl Drop for ObjectWriter {
     fn drop(&mut self) {
         let Some(upload) = self.upload.take() else { return };
-        let abort = |client: &'static aws_sdk_s3::Client| {
+        let abort = |client: &'static Client| {
             let request = client.abort_multipart_upload().bucket(&self.bucket).key(&self.key);
             request.upload_id(&upload.id).send()
         };
-        if let Err(error) = ask(&self.bucket, &self.key, abort) {
-            tracing::warn!("unfinished parts are left behind (a lifecycle rule clears them): {error}");
-        }
+        let error = match asked_once(&self.bucket, &self.key, abort) {
+            Ok(Ok(_)) => return,
+            // Aborted already, by a try whose answer was lost.
+            Ok(Err(error)) if status(&error) == Some(404) => return,
+            Ok(Err(error)) => failed(&self.bucket, &self.key, reason(&error)),
+            Err(error) => error,
+        };
+        tracing::warn!("unfinished parts are left behind (a lifecycle rule clears them): {error}");
     }
 }

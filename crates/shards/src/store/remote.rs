@@ -5,16 +5,26 @@ use std::io::{self, Read};
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
+use tokio::task::block_in_place;
 
 /// One runtime serves all connections of the process; decoding never runs on it.
-pub(super) fn runtime() -> io::Result<&'static Runtime> {
+fn runtime() -> io::Result<&'static Runtime> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
         return Ok(runtime);
     }
     let runtime = Builder::new_multi_thread().worker_threads(2).thread_name("shards-store").enable_all().build()?;
     Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+/// Waits for what runs on that runtime. The thread may be one of another runtime's, if that has several.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> io::Result<T> {
+    let runtime = runtime()?;
+    match Handle::try_current().map(|handle| handle.runtime_flavor()) {
+        Ok(RuntimeFlavor::MultiThread) => Ok(block_in_place(|| runtime.block_on(future))),
+        _ => Ok(runtime.block_on(future)),
+    }
 }
 
 /// The chunks of a body as they arrive.
@@ -50,7 +60,7 @@ impl<C: Chunks> Body<C> {
 impl<C: Chunks> Read for Body<C> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() && !buffer.is_empty() {
-            let next = runtime()?.block_on(self.chunks.next_chunk());
+            let next = block_on(self.chunks.next_chunk())?;
             let at = |reason| io::Error::other(format!("body fails after {} bytes: {reason}", self.received));
             let Some(chunk) = next.map_err(at)? else { return self.check_length().map(|()| 0) };
             self.received += chunk.len() as u64;

@@ -3,6 +3,7 @@
 //! bucket in the path; `AWS_NO_SIGN_REQUEST` set to 1 or true sends no credentials.
 
 use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,86 +11,165 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::Builder;
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::remote::{Body, Chunks, runtime};
+use super::patience::{self, PAUSES};
+use super::remote::{Body, Chunks, block_on};
 use crate::error::{Error, Result};
 
 /// Used where the configuration names no region; other servers than Amazon's do not care.
 const DEFAULT_REGION: &str = "us-east-1";
 
-/// Asks for the object and reads it as it comes.
-pub(super) fn open(bucket: &str, key: &str) -> Result<Box<dyn Read + Send>> {
-    let failed = |reason: String| failed(bucket, key, reason);
-    let runtime = runtime().map_err(|e| failed(e.to_string()))?;
-    let client = CLIENT.get_or_init(|| runtime.block_on(client_of_environment()));
-    get(client, bucket, key).map_err(failed)
-}
+/// A server that begins no answer for so long has forgotten us.
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
 static CLIENT: OnceLock<Client> = OnceLock::new();
 
-/// Runs one request to its end, with the process's client. Failures name the object.
-pub(super) fn ask<T, E, F>(bucket: &str, key: &str, request: impl FnOnce(&'static Client) -> F) -> Result<T>
+/// Asks for the object and reads it as it comes.
+pub(super) fn open(bucket: &str, key: &str) -> Result<Box<dyn Read + Send>> {
+    let object = ask(bucket, key, |client| client.get_object().bucket(bucket).key(key).send())?;
+    Ok(Box::new(body_of(object)))
+}
+
+/// Runs a request to its end with the process's client, again and again where that may help: so it has to be one that
+/// may be carried out twice. Failures name the object.
+pub(super) fn ask<T, E, F>(bucket: &str, key: &str, request: impl Fn(&'static Client) -> F) -> Result<T>
 where
-    E: std::error::Error + 'static,
-    F: Future<Output = std::result::Result<T, E>>,
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    F: Future<Output = std::result::Result<T, SdkError<E>>>,
 {
     asked(bucket, key, request)?.map_err(|error| failed(bucket, key, reason(&error)))
 }
 
 /// The same, with the failure as the SDK has it.
-fn asked<T, E, F>(
+pub(super) fn asked<T, E, F>(bucket: &str, key: &str, request: impl Fn(&'static Client) -> F) -> Result<Answer<T, E>>
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+    F: Future<Output = Answer<T, E>>,
+{
+    for pause in PAUSES {
+        let error = match asked_once(bucket, key, &request)? {
+            Err(error) if is_transient(&error) => error,
+            answer => return Ok(answer),
+        };
+        let seconds = pause.as_secs();
+        tracing::warn!("{}; trying again in {seconds} s", failed(bucket, key, reason(&error)));
+        if !block_on(patience::pause(pause)).map_err(|error| failed(bucket, key, error.to_string()))? {
+            return Ok(Err(error));
+        }
+    }
+    asked_once(bucket, key, request)
+}
+
+/// Without patience, for what is tidied up: more than one try by the SDK itself is not worth a wait.
+pub(super) fn asked_once<T, E, F>(
     bucket: &str,
     key: &str,
     request: impl FnOnce(&'static Client) -> F,
-) -> Result<std::result::Result<T, E>>
+) -> Result<Answer<T, E>>
 where
-    F: Future<Output = std::result::Result<T, E>>,
+    F: Future<Output = Answer<T, E>>,
 {
-    let runtime = runtime().map_err(|error| failed(bucket, key, error.to_string()))?;
-    let client = CLIENT.get_or_init(|| runtime.block_on(client_of_environment()));
-    Ok(runtime.block_on(request(client)))
+    let answer = block_on(async {
+        if CLIENT.get().is_none() {
+            let client = client_of_environment().await;
+            CLIENT.get_or_init(|| client);
+        }
+        match CLIENT.get() {
+            Some(client) => patience::in_time(request(client)).await,
+            None => None,
+        }
+    });
+    let answer = answer.map_err(|error| failed(bucket, key, error.to_string()))?;
+    answer.ok_or_else(|| failed(bucket, key, "no answer came in time after the process was told to end".into()))
+}
+
+/// What comes of a request.
+type Answer<T, E> = std::result::Result<T, SdkError<E>>;
+
+/// Whether another try may have another end.
+fn is_transient<E: ProvideErrorMetadata>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => true,
+        // The SDK gives a kind to what it cannot name only where it is transient; missing credentials have none.
+        SdkError::DispatchFailure(failure) => failure.is_timeout() || failure.is_io() || failure.as_other().is_some(),
+        SdkError::ServiceError(refusal) => {
+            let status = refusal.raw().status().as_u16();
+            let code = refusal.err().code().unwrap_or_default();
+            // An error may come with status 200, once the server has begun to answer.
+            matches!(status, 200 | 408 | 429 | 500..) || matches!(code, "RequestTimeout" | "SlowDown")
+        }
+        _ => false,
+    }
 }
 
 pub(super) fn failed(bucket: &str, key: &str, reason: String) -> Error {
     Error::Source { uri: format!("s3://{bucket}/{key}"), reason }
 }
 
+/// A text that no other process has, and no other call of this one.
+pub(super) fn token() -> String {
+    // Seeded by the system.
+    let random = || RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", random(), random())
+}
+
 /// A whole object; `None` where there is none.
 pub(super) fn read(bucket: &str, key: &str) -> Result<Option<Vec<u8>>> {
-    let object = asked(bucket, key, |client| client.get_object().bucket(bucket).key(key).send())?;
-    let object = match object {
-        Err(error) if status(&error) == Some(404) => return Ok(None),
-        object => object.map_err(|error| failed(bucket, key, reason(&error)))?,
-    };
-    let bytes = ask(bucket, key, |_| object.body.collect())?;
-    Ok(Some(bytes.to_vec()))
+    let get = |client: &'static Client| client.get_object().bucket(bucket).key(key).send();
+    for pause in PAUSES {
+        let object = match asked(bucket, key, get)? {
+            Err(error) if status(&error) == Some(404) => return Ok(None),
+            object => object.map_err(|error| failed(bucket, key, reason(&error)))?,
+        };
+        // What breaks off within the body is no failure of the request, by which it would be sent again.
+        let mut bytes = Vec::new();
+        let Err(error) = body_of(object).read_to_end(&mut bytes) else { return Ok(Some(bytes)) };
+        let error = failed(bucket, key, error.to_string());
+        tracing::warn!("{error}; trying again in {} s", pause.as_secs());
+        if !block_on(patience::pause(pause)).map_err(|error| failed(bucket, key, error.to_string()))? {
+            return Err(error);
+        }
+    }
+    Err(failed(bucket, key, "its body breaks off every time".into()))
 }
 
 /// An object's size; `None` where there is none.
 pub(super) fn size(bucket: &str, key: &str) -> Result<Option<u64>> {
+    let head = head(bucket, key)?;
+    Ok(head.and_then(|head| head.content_length).and_then(|length| u64::try_from(length).ok()))
+}
+
+/// What is known of an object; `None` where there is none.
+pub(super) fn head(bucket: &str, key: &str) -> Result<Option<HeadObjectOutput>> {
     match asked(bucket, key, |client| client.head_object().bucket(bucket).key(key).send())? {
         Err(error) if status(&error) == Some(404) => Ok(None),
-        head => {
-            let head = head.map_err(|error| failed(bucket, key, reason(&error)))?;
-            Ok(head.content_length.and_then(|length| u64::try_from(length).ok()))
-        }
+        head => head.map(Some).map_err(|error| failed(bucket, key, reason(&error))),
     }
 }
 
 /// What follows `prefix/` in the keys that have no further slash.
 pub(super) fn names(bucket: &str, prefix: &str) -> Result<Vec<String>> {
+    list(bucket, prefix, Some("/"))
+}
+
+/// What follows `prefix/` in all keys, or in those without `delimiter` behind it.
+fn list(bucket: &str, prefix: &str, delimiter: Option<&str>) -> Result<Vec<String>> {
     let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
     let (mut names, mut token) = (Vec::new(), None);
     loop {
         let page = ask(bucket, &prefix, |client| {
-            let list = client.list_objects_v2().bucket(bucket).prefix(&prefix).delimiter("/");
-            list.set_continuation_token(token.take()).send()
+            let list = client.list_objects_v2().bucket(bucket).prefix(&prefix);
+            list.set_delimiter(delimiter.map(String::from)).set_continuation_token(token.clone()).send()
         })?;
         let keys = page.contents().iter().filter_map(|object| object.key());
-        names.extend(keys.filter_map(|key| key.strip_prefix(&prefix)).map(String::from));
+        let rest = keys.filter_map(|key| key.strip_prefix(&prefix)).filter(|rest| !rest.is_empty());
+        names.extend(rest.map(String::from));
         token = page.next_continuation_token;
         if token.is_none() {
             return Ok(names);
@@ -97,48 +177,74 @@ pub(super) fn names(bucket: &str, prefix: &str) -> Result<Vec<String>> {
     }
 }
 
-pub(super) fn delete(bucket: &str, key: &str) -> Result<()> {
+/// Deletes an object, and all whose keys go on behind a slash.
+pub(super) fn delete_all(bucket: &str, key: &str) -> Result<()> {
+    for name in list(bucket, key, None)? {
+        delete(bucket, &format!("{key}/{name}"))?;
+    }
+    delete(bucket, key)
+}
+
+fn delete(bucket: &str, key: &str) -> Result<()> {
     ask(bucket, key, |client| client.delete_object().bucket(bucket).key(key).send()).map(drop)
 }
 
-/// Puts an empty object unless there is one; whether it did.
-pub(super) fn put_new(bucket: &str, key: &str) -> Result<bool> {
-    let put = asked(bucket, key, |client| client.put_object().bucket(bucket).key(key).if_none_match("*").send())?;
-    took_effect(bucket, key, put)
+/// Deletes an object that holds this text, unless somebody has replaced it.
+pub(super) fn delete_own(bucket: &str, key: &str, text: &str) -> Result<()> {
+    if !holds(bucket, key, text)? {
+        return Ok(());
+    }
+    let deleted = asked_once(bucket, key, |client| client.delete_object().bucket(bucket).key(key).send())?;
+    deleted.map(drop).map_err(|error| failed(bucket, key, reason(&error)))
 }
 
-/// Puts an empty object in the place of one that is older than `age`; whether it did.
-pub(super) fn replace_older(bucket: &str, key: &str, age: Duration) -> Result<bool> {
-    let head = asked(bucket, key, |client| client.head_object().bucket(bucket).key(key).send())?;
-    let Ok(head) = head else { return Ok(false) };
+/// Puts an object of this text, which nobody else has, where there is none; whether it did.
+pub(super) fn put_new(bucket: &str, key: &str, text: &str) -> Result<bool> {
+    let put = |client: &'static Client| {
+        let put = client.put_object().bucket(bucket).key(key).if_none_match("*");
+        put.body(ByteStream::from(text.as_bytes().to_vec())).send()
+    };
+    took_effect(bucket, key, text, asked(bucket, key, put)?)
+}
+
+/// Puts such an object in the place of one that is older than `age`; whether it did.
+pub(super) fn replace_older(bucket: &str, key: &str, text: &str, age: Duration) -> Result<bool> {
+    // Given back meanwhile.
+    let Some(head) = head(bucket, key)? else { return put_new(bucket, key, text) };
     let written = head.last_modified.map_or(u64::MAX, |time| u64::try_from(time.secs()).unwrap_or(0));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (Some(tag), true) = (head.e_tag, now.saturating_sub(written) > age.as_secs()) else { return Ok(false) };
-    let put = asked(bucket, key, |client| client.put_object().bucket(bucket).key(key).if_match(tag).send())?;
-    took_effect(bucket, key, put)
+    let put = |client: &'static Client| {
+        let put = client.put_object().bucket(bucket).key(key).if_match(&tag);
+        put.body(ByteStream::from(text.as_bytes().to_vec())).send()
+    };
+    took_effect(bucket, key, text, asked(bucket, key, put)?)
 }
 
-/// 412 and 409 say that somebody else was there first.
-fn took_effect<T, E>(bucket: &str, key: &str, put: std::result::Result<T, SdkError<E>>) -> Result<bool>
+/// 412 and 409 say that somebody was there first, 404 that what was to be replaced is gone. Where the answer to a first
+/// try was lost, it was ourselves.
+fn took_effect<T, E>(bucket: &str, key: &str, text: &str, put: Answer<T, E>) -> Result<bool>
 where
     E: std::error::Error + 'static,
 {
     match put {
         Ok(_) => Ok(true),
-        Err(error) if matches!(status(&error), Some(409 | 412)) => Ok(false),
+        Err(error) if matches!(status(&error), Some(404 | 409 | 412)) => holds(bucket, key, text),
         Err(error) => Err(failed(bucket, key, reason(&error))),
     }
 }
 
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
+fn holds(bucket: &str, key: &str, text: &str) -> Result<bool> {
+    Ok(read(bucket, key)?.is_some_and(|found| found == text.as_bytes()))
+}
+
+pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-fn get(client: &Client, bucket: &str, key: &str) -> std::result::Result<Box<dyn Read + Send>, String> {
-    let request = client.get_object().bucket(bucket).key(key).send();
-    let object = runtime().map_err(|e| e.to_string())?.block_on(request).map_err(|e| reason(&e))?;
+fn body_of(object: GetObjectOutput) -> Body<ByteStream> {
     let announced = object.content_length.and_then(|length| u64::try_from(length).ok());
-    Ok(Box::new(Body::new(object.body, announced)))
+    Body::new(object.body, announced)
 }
 
 impl Chunks for ByteStream {
@@ -155,7 +261,8 @@ async fn client_of_environment() -> Client {
     }
     let config = loader.load().await;
     let has_endpoint = config.endpoint_url().is_some() || std::env::var_os("AWS_ENDPOINT_URL_S3").is_some();
-    let mut builder = Builder::from(&config).force_path_style(has_endpoint);
+    let timeouts = TimeoutConfig::builder().read_timeout(READ_TIMEOUT).build();
+    let mut builder = Builder::from(&config).force_path_style(has_endpoint).timeout_config(timeouts);
     if config.region().is_none() {
         builder = builder.region(Region::from_static(DEFAULT_REGION));
     }
@@ -163,7 +270,7 @@ async fn client_of_environment() -> Client {
 }
 
 /// The SDK's errors say little themselves; what they wrap says more.
-fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
@@ -201,7 +308,9 @@ mod tests {
             .allow_no_auth()
             .build();
         let mut text = String::new();
-        get(&Client::from_conf(config), "bucket", "d/0.tar").unwrap().read_to_string(&mut text).unwrap();
+        let client = Client::from_conf(config);
+        let object = block_on(client.get_object().bucket("bucket").key("d/0.tar").send()).unwrap().unwrap();
+        body_of(object).read_to_string(&mut text).unwrap();
         assert_eq!(text, "shard");
         assert!(server.join().unwrap().starts_with("GET /bucket/d/0.tar"));
     }

@@ -46,7 +46,11 @@ fn observed(
 ) -> anyhow::Result<DownloadReport> {
     let stop = StopToken::new();
     let stopper = stop.clone();
-    terminal::on_interrupt(move || stopper.stop()).context("cannot watch for Ctrl-C")?;
+    let interrupted = move || {
+        stopper.stop();
+        shards::store::hurry();
+    };
+    terminal::on_interrupt(interrupted).context("cannot watch for Ctrl-C")?;
     let progress = Arc::new(Progress::start(as_json));
     let result = run(progress.clone(), &stop);
     progress.finish();
