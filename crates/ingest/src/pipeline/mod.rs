@@ -153,11 +153,13 @@ fn run(
     let Run { stages, mut report, .. } = run;
     drop(stages);
     decode_threads.join();
-    let folder = &config.output.output_folder;
-    if config.output.output_format != OutputFormat::Dummy {
-        write_sizes(folder)?;
-    }
+    let sized = match config.output.output_format {
+        OutputFormat::Dummy => Ok(()),
+        _ => write_sizes(&config.output.output_folder),
+    };
+    // What ended the run first is the one to tell.
     outcome?;
+    sized?;
     report.interrupted = stop.is_stopped();
     report.seconds = started.elapsed().as_secs_f64();
     report.images_per_second = report.made_by_this_run as f64 / report.seconds.max(f64::EPSILON);
