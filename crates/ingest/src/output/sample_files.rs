@@ -28,7 +28,11 @@ impl SampleFiles {
     pub(super) fn create(folder: &Folder, name: &str) -> Result<Self> {
         let target = match folder.local_path() {
             Some(path) => Target::Staged(StagedFolder::create(&path.join(name))?),
-            None => Target::Direct { folder: folder.clone(), name: name.to_owned() },
+            None => {
+                // A try that was cut off may have left samples that are none this time.
+                folder.delete(name)?;
+                Target::Direct { folder: folder.clone(), name: name.to_owned() }
+            }
         };
         Ok(Self { target, samples: 0 })
     }
