@@ -1,8 +1,11 @@
 """Shards that clipdata writes to S3, as moto keeps it and boto3 reads it."""
 
 import http.server
+import io
 import json
+import logging
 import os
+import random
 import subprocess
 import tempfile
 import threading
@@ -11,11 +14,15 @@ from pathlib import Path
 
 import boto3
 from moto.server import ThreadedMotoServer
+from PIL import Image
 
 import pictures
 from test_shards import CLIPDATA, Served
 
 OUT = "s3://bucket/some/where"
+
+# It tells every request otherwise.
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
 
 class S3(unittest.TestCase):
@@ -78,7 +85,12 @@ class S3(unittest.TestCase):
         self.assertEqual(self.clipdata("merge-stats", OUT)["successes"], 20)
 
     def test_a_large_shard_is_sent_in_parts(self):
-        large = ["--encode-format", "png", "--image-size", "1024"]
+        rng = random.Random(0)
+        for name in Served.files:
+            body = io.BytesIO()
+            Image.frombytes("RGB", (700, 700), rng.randbytes(3 * 700 * 700)).save(body, "PNG")
+            Served.files[name] = body.getvalue()
+        large = ["--encode-format", "png", "--resize-mode", "no"]
         self.download(OUT, *large)
         self.assertGreater(max(map(len, self.objects().values())), 8 << 20)
         self.assertEqual(self.objects(), self.local(*large))

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -110,15 +109,7 @@ pub fn read_sizes(folder: &Path) -> Result<BTreeMap<String, u64>> {
 /// # Errors
 /// When a summary cannot be read, or the place refuses.
 pub fn write_sizes(folder: &Folder) -> Result<()> {
-    let mut claim = folder.claim("sizes")?;
-    // Whoever has it is quick.
-    for _ in 0..100 {
-        if claim.is_some() {
-            break;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-        claim = folder.claim("sizes")?;
-    }
+    let _claim = folder.claim_soon("sizes")?;
     let path = PathBuf::from(format!("{folder}/sizes.json"));
     let before = folder.read("sizes.json")?;
     let mut sizes: BTreeMap<String, u64> =

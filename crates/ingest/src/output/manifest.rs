@@ -80,6 +80,8 @@ impl Manifest {
     /// # Errors
     /// When it says something else, naming what.
     pub fn keep(&self, folder: &Folder) -> Result<()> {
+        // Two runs that start together write it one after the other, and what a killed one left of it is cleared.
+        let _claim = folder.claim_soon("manifest")?;
         let Some(before) = Self::read(folder)? else {
             let text = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal { what: error.to_string() })?;
             return Ok(folder.write(NAME, &text)?);

@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::claim::Claim;
 use super::command::CommandWriter;
@@ -173,6 +174,22 @@ impl Folder {
             Self::S3 { bucket, prefix } => claim::on_s3(bucket, &key(prefix, name)),
             Self::Pipe(_) => Ok(Some(Claim::unneeded())),
         }
+    }
+
+    /// Claims what is written in a moment, and waits for whoever has it; after five seconds that is nobody any more who
+    /// would spoil it, and there is no claim.
+    ///
+    /// # Errors
+    /// When the place refuses.
+    pub fn claim_soon(&self, name: &str) -> Result<Option<Claim>> {
+        for _ in 0..100 {
+            let claim = self.claim(name)?;
+            if claim.is_some() {
+                return Ok(claim);
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(None)
     }
 
     fn failed(&self, name: &str, error: &io::Error) -> Error {
