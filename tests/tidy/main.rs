@@ -118,6 +118,7 @@ fn the_async_runtime_stays_behind_the_network() {
         "crates/ingest/",
         "crates/shards/src/store/http",
         "crates/shards/src/store/s3",
+        "crates/shards/src/store/patience",
         "crates/shards/src/store/remote",
     ];
     let others = |source: &Source| is_library(source) && !networked.iter().any(|path| source.path.starts_with(path));
