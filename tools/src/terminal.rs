@@ -1,9 +1,9 @@
-//! Progress as a terminal shows it: one live line where there is a terminal, nothing where there is none
+//! Progress as a terminal shows it: live lines where there is a terminal, nothing where there is none
 //! (there, callers print a plain line now and then).
 
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// A live line on standard error that is drawn only on a terminal and wiped at the end.
 pub fn live_line() -> ProgressBar {
@@ -13,6 +13,49 @@ pub fn live_line() -> ProgressBar {
     bar.set_style(style);
     bar.enable_steady_tick(Duration::from_millis(125));
     bar
+}
+
+/// A few lines on standard error that change in place, drawn only on a terminal. Lines longer than it are cut.
+pub struct LiveLines {
+    group: MultiProgress,
+    lines: [ProgressBar; 3],
+}
+
+/// Lines without text yet.
+pub fn live_lines() -> LiveLines {
+    let group = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+    let line = |template: &str| {
+        let bar = group.add(ProgressBar::new_spinner());
+        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()));
+        bar
+    };
+    // Colours stand outside the text, which the terminal's width cuts.
+    let lines = [line("{spinner:.cyan} {wide_msg}"), line("  {wide_msg:.yellow}"), line("  {wide_msg:.yellow}")];
+    LiveLines { group, lines }
+}
+
+impl LiveLines {
+    /// Whether there is no terminal to draw on.
+    pub fn is_hidden(&self) -> bool {
+        self.group.is_hidden()
+    }
+
+    /// Shows these texts in place of the ones before.
+    pub fn show(&self, texts: &[String; 3]) {
+        for (line, text) in self.lines.iter().zip(texts) {
+            line.set_message(text.clone());
+            line.tick();
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub fn wipe(&self) {
+        for line in &self.lines {
+            line.finish_and_clear();
+        }
+        // Where nothing can be wiped there is nothing to be done about it.
+        let _ = self.group.clear();
+    }
 }
 
 /// Calls `stop` at the first Ctrl-C or SIGTERM, and ends the process at the second.

@@ -1,7 +1,9 @@
-//! The demo's report: one HTML page that needs no other file, no network and no script. [`content`] says what is
-//! on it, [`page`] puts it together; the rest are its parts.
+//! Reports: HTML pages that need no other file, no network and no script. [`content`] says what is on the demo's,
+//! [`page`] puts it together; [`download`] is the page about a download; the rest are their parts.
 
+pub mod buckets;
 pub mod content;
+pub mod download;
 pub mod page;
 
 mod gallery;
@@ -13,6 +15,7 @@ mod scale;
 mod svg;
 mod table;
 
+pub use buckets::Buckets;
 pub use content::{
     Accuracy, ClassLabel, Command, Confusion, DemoReport, Fact, Guess, Headline, LossPoint, Prediction, Sample, Status,
 };

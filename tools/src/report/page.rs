@@ -10,14 +10,18 @@ const STYLE: &str = include_str!("style.css");
 pub fn render(report: &DemoReport) -> String {
     let sections = [download(report), data(report), training(report), accuracy(report), confusion(report)].concat();
     let sections = [sections, held_out(report), commands(report)].concat();
+    let main = format!("{}\n{sections}", table::headlines(&report.headlines));
+    document(&report.title, &header(report), &main)
+}
+
+/// A document of these parts, with the style sheet in it.
+pub(super) fn document(title: &str, header: &str, main: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{}<main>\n{}\n{sections}</main>\n</body>\n</html>\n",
-        escape(&report.title),
-        header(report),
-        table::headlines(&report.headlines)
+         <title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{header}<main>\n{main}</main>\n</body>\n</html>\n",
+        escape(title)
     )
 }
 
@@ -30,7 +34,7 @@ fn header(report: &DemoReport) -> String {
     )
 }
 
-fn section(title: &str, introduction: &str, content: &str) -> String {
+pub(super) fn section(title: &str, introduction: &str, content: &str) -> String {
     if content.is_empty() {
         return String::new();
     }

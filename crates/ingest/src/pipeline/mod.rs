@@ -45,6 +45,7 @@ use crate::output::{Manifest, OutputFormat, Place};
 use crate::plan::{Plan, ShardTask};
 use crate::process::InstructionColumns;
 use crate::report::DownloadReport;
+use crate::resize_mode::Size;
 use crate::url_list::{ListedRow, UrlList};
 
 /// Shards open at the same time: one being filled, the others waiting for their last rows.
@@ -64,8 +65,14 @@ pub struct SealedShard {
 /// How a row ended.
 #[derive(Clone, Copy, Debug)]
 pub struct RowEnd<'a> {
+    /// Its URL as the list has it; empty where the row is unreadable.
+    pub url: &'a str,
     /// As a sample (`None`), or by a failure.
     pub kind: Option<FailureKind>,
+    /// What the failure was.
+    pub message: Option<&'a str>,
+    /// Size of the upright picture that was downloaded, where it was looked at.
+    pub original_size: Option<Size>,
     /// What its download was like.
     pub trace: &'a Trace,
 }

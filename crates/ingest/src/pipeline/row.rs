@@ -59,7 +59,17 @@ pub(super) async fn run(listed: ListedRow, stages: &Stages, mut share: Reservati
             }
         }
     };
-    let kind = outcome.result.as_ref().err().map(|failure| failure.kind);
-    stages.observer.row_finished(&RowEnd { kind, trace: &outcome.trace });
+    stages.observer.row_finished(&told(&outcome));
     outcome
+}
+
+fn told(outcome: &RowOutcome) -> RowEnd<'_> {
+    let failure = outcome.result.as_ref().err();
+    RowEnd {
+        url: &outcome.row.url,
+        kind: failure.map(|failure| failure.kind),
+        message: failure.map(|failure| failure.message.as_str()),
+        original_size: outcome.result.as_ref().ok().and_then(|processed| processed.original_size),
+        trace: &outcome.trace,
+    }
 }

@@ -3,8 +3,12 @@
 mod cli;
 mod download;
 mod merge_stats;
+mod page;
+mod pictures;
 mod serve;
 mod stats;
+mod summary;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What a run may take of the machine, and how it tells of itself.
+//! What a run may take of the machine.
 
 use clap::Args;
 
@@ -10,7 +10,7 @@ const BASE_BYTES: u64 = 100_000_000;
 /// The least that leaves room for a picture and some bodies.
 const LEAST_BYTES: u64 = 48_000_000;
 
-/// Threads, memory and output.
+/// Threads and memory.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Machine")]
 pub struct Machine {
@@ -20,9 +20,6 @@ pub struct Machine {
     /// Memory of the whole run, whatever URLs send; a picture that needs more is refused
     #[arg(long, value_name = "BYTES", default_value = "400MB", value_parser = byte_size)]
     pub max_memory: u64,
-    /// JSON Lines on standard output, ending in a summary
-    #[arg(long)]
-    pub json: bool,
 }
 
 impl Machine {

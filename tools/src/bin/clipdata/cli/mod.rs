@@ -6,6 +6,7 @@ mod machine;
 mod network;
 mod output;
 mod picture;
+mod telling;
 mod values;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ pub use self::machine::Machine;
 pub use self::network::Network;
 pub use self::output::Output;
 pub use self::picture::Picture;
+pub use self::telling::Telling;
 
 /// Builds image-text data sets: downloads URL lists into tar shards, and looks at the tables around them.
 #[derive(Debug, Parser)]
@@ -51,6 +53,7 @@ Examples:
   clipdata download cc3m.tsv --output-folder cc3m --image-size 256
   clipdata download laion.parquet --output-folder laion --preset laion --resize-mode keep_ratio
   clipdata download urls.txt --output-folder images --json | tail -n 1
+  clipdata download cc3m.tsv --output-folder cc3m --report cc3m.html --prometheus-file /var/lib/node_exporter/cc3m.prom
 
 Beside each shard NNNNN.tar lie NNNNN.parquet (every row and what became of it) and NNNNN_stats.json;
 sizes.json counts the samples of all shards. The same command again goes on where it stopped.
@@ -73,6 +76,8 @@ pub struct Download {
     pub accepted: Accepted,
     #[command(flatten)]
     pub machine: Machine,
+    #[command(flatten)]
+    pub telling: Telling,
 }
 
 impl Download {
@@ -116,6 +121,8 @@ pub struct Retry {
     pub network: Network,
     #[command(flatten)]
     pub machine: Machine,
+    #[command(flatten)]
+    pub telling: Telling,
 }
 
 impl Retry {

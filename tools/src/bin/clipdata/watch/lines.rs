@@ -1,0 +1,101 @@
+//! A run's progress in words: three short lines for a terminal, one for a log.
+
+use std::time::Duration;
+
+use tools::human;
+
+use super::tally::Tally;
+
+/// A host this slow is worth a line.
+const SLOW: Duration = Duration::from_secs(1);
+
+/// What is told of a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Time since the start.
+    pub elapsed: Duration,
+    /// Samples by second, over the last seconds.
+    pub images_per_second: f64,
+    /// Rows by second, over the last seconds.
+    pub rows_per_second: f64,
+    /// Bytes of bodies by second, over the last seconds.
+    pub bytes_per_second: f64,
+}
+
+/// Counts and rates; failures by kind; slow hosts. Lines without anything to tell are empty.
+pub fn all(tally: &Tally, moment: &Moment) -> [String; 3] {
+    [counts(tally, moment), failures(tally), slowest(tally)]
+}
+
+/// All in one line.
+pub fn one(tally: &Tally, moment: &Moment) -> String {
+    let lines = all(tally, moment);
+    lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+fn counts(tally: &Tally, moment: &Moment) -> String {
+    let mean = tally.successes as f64 / moment.elapsed.as_secs_f64().max(1e-3);
+    format!(
+        "{} rows, {} success, {:.0} images/s (mean {mean:.0}), {}/s, {}, {}",
+        human::thousands(tally.rows),
+        human::percent(tally.successes, tally.rows),
+        moment.images_per_second,
+        human::bytes(moment.bytes_per_second as u64),
+        human::counted(tally.shards, "shard"),
+        human::duration(Duration::from_secs(moment.elapsed.as_secs())).replace(".0s", "s"),
+    )
+}
+
+fn failures(tally: &Tally) -> String {
+    let failed = tally.rows - tally.successes;
+    if failed == 0 {
+        return String::new();
+    }
+    let kinds = tally.top_kinds(3).into_iter();
+    let kinds: Vec<_> = kinds.map(|(name, count)| format!("{name} {}", human::thousands(count))).collect();
+    format!("failed {}: {}", human::thousands(failed), kinds.join(", "))
+}
+
+fn slowest(tally: &Tally) -> String {
+    let hosts = tally.hosts.slowest(2).into_iter().filter(|(_, counts)| counts.mean() >= SLOW);
+    let hosts: Vec<_> = hosts
+        .map(|(name, counts)| {
+            let timeouts = if counts.timeouts > 0 {
+                format!(", {}", human::counted(counts.timeouts, "timeout"))
+            } else {
+                String::new()
+            };
+            format!("{name} (mean {}{timeouts})", human::duration(counts.mean()))
+        })
+        .collect();
+    if hosts.is_empty() { String::new() } else { format!("slowest: {}", hosts.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hosts::HostCounts;
+    use super::super::tally::Failures;
+    use super::*;
+
+    #[test]
+    fn a_moment_is_told_in_three_lines_or_in_one() {
+        let mut tally = Tally { rows: 12_345, successes: 12_000, bytes: 1, shards: 1, ..Tally::default() };
+        for (name, count) in [("http_404", 200), ("timeout", 100), ("dns", 40), ("empty", 5)] {
+            tally.kinds.insert(name.to_owned(), Failures { count, ..Failures::default() });
+        }
+        let slow = HostCounts { rows: 12, failures: 12, timeouts: 12, elapsed: Duration::from_secs(96) };
+        tally.hosts.add("slow.example", slow);
+        let moment = Moment {
+            elapsed: Duration::from_secs(20),
+            images_per_second: 612.4,
+            rows_per_second: 640.0,
+            bytes_per_second: 34_500_000.0,
+        };
+        insta::assert_snapshot!(all(&tally, &moment).join("\n"), @r"
+        12,345 rows, 97.2% success, 612 images/s (mean 600), 34.5 MB/s, 1 shard, 20s
+        failed 345: http_404 200, timeout 100, dns 40
+        slowest: slow.example (mean 8.0s, 12 timeouts)
+        ");
+        assert_eq!(one(&Tally::default(), &moment).matches(';').count(), 0);
+    }
+}
