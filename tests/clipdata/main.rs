@@ -6,6 +6,7 @@ mod download;
 mod inputs;
 mod outputs;
 mod pictures;
+mod reports;
 mod s3;
 mod stats;
 

@@ -211,7 +211,7 @@ mod tests {
             ..DownloadPage::default()
         });
         assert!(!page.contains("<script") && !page.contains("src=\"http") && !page.contains("url("), "{page}");
-        assert_eq!(page.matches("&lt;script").count(), 8, "{page}");
+        assert_eq!(page.matches("&lt;script").count(), 9, "{page}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ingest::DownloadReport;
 use tools::human;
 
-use crate::watch::{HostCounts, Tally};
+use crate::watch::{HostCounts, SLOW, Tally};
 
 /// Hosts that are listed.
 const HOSTS: usize = 5;
@@ -16,7 +16,9 @@ pub fn text(report: &DownloadReport, tally: &Tally, output_folder: &str) -> Stri
     let mut text = counts(report);
     if report.successes < report.count {
         text.push_str(&failing(&tally.hosts.failing(HOSTS)));
-        text.push_str(&slowest(&tally.hosts.slowest(HOSTS)));
+        let mut hosts = tally.hosts.slowest(HOSTS);
+        hosts.retain(|(_, counts)| counts.mean() >= SLOW);
+        text.push_str(&slowest(&hosts));
     }
     text.push_str(&earlier(report));
     text.push_str(&format!(

@@ -7,7 +7,7 @@ use tools::human;
 use super::tally::Tally;
 
 /// A host this slow is worth a line.
-const SLOW: Duration = Duration::from_secs(1);
+pub const SLOW: Duration = Duration::from_secs(1);
 
 /// What is told of a moment.
 #[derive(Clone, Copy, Debug)]
