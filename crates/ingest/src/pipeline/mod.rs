@@ -48,8 +48,11 @@ use crate::report::DownloadReport;
 use crate::resize_mode::Size;
 use crate::url_list::{ListedRow, UrlList};
 
-/// Shards open at the same time: one being filled, the others waiting for their last rows.
+/// Shards open at the same time: one being filled, the others waiting for their last rows. Small shards may be more, as
+/// long as they have no more rows than so many large ones: a host that takes its deadline to fail is in all of them.
 const SHARDS_IN_FLIGHT: usize = 4;
+const SMALL_SHARDS_IN_FLIGHT: usize = 64;
+const ROWS_IN_FLIGHT: u64 = 40_000;
 
 /// A complete shard.
 #[derive(Clone, Debug)]
@@ -244,12 +247,21 @@ struct Running {
     rows: JoinSet<()>,
     ends: mpsc::Receiver<ShardEnd>,
     open_shards: usize,
+    /// Rows of the open shards.
+    open_rows: u64,
+}
+
+impl Running {
+    fn has_room_for(&self, rows: u64) -> bool {
+        let are_small = self.open_rows + rows <= ROWS_IN_FLIGHT && self.open_shards < SMALL_SHARDS_IN_FLIGHT;
+        self.open_shards < SHARDS_IN_FLIGHT || are_small
+    }
 }
 
 impl Run {
     async fn until_stopped(&mut self, planned: mpsc::Receiver<Result<Task>>, stop: &StopToken) -> Result<()> {
         let (end_sender, ends) = mpsc::channel(SHARDS_IN_FLIGHT);
-        let mut running = Running { rows: JoinSet::new(), ends, open_shards: 0 };
+        let mut running = Running { rows: JoinSet::new(), ends, open_shards: 0, open_rows: 0 };
         let outcome = tokio::select! {
             biased;
             () = stop.stopped() => Ok(()),
@@ -273,7 +285,7 @@ impl Run {
     ) -> Result<()> {
         while let Some(task) = planned.recv().await {
             let Some(work) = self.work(task?)? else { continue };
-            while running.open_shards >= SHARDS_IN_FLIGHT {
+            while !running.has_room_for(work.order.rows as u64) {
                 self.advance(running).await?;
             }
             self.begin(work, running, ends.clone()).await?;
@@ -339,8 +351,10 @@ impl Run {
 
     /// Opens a shard and gets all its rows under way.
     async fn begin(&mut self, work: Work, running: &mut Running, ends: mpsc::Sender<ShardEnd>) -> Result<()> {
+        let rows = work.order.rows as u64;
         let outcomes = shard::open(self.format.clone(), work.order, ends)?;
         running.open_shards += 1;
+        running.open_rows += rows;
         for (place, listed) in work.rows {
             // Shares go in the order of rows: so the first unfinished row of a shard never waits
             // for memory that later rows hold.
@@ -367,6 +381,9 @@ impl Run {
             Some(joined) = running.rows.join_next() => joined.map_err(row_lost),
             Some(end) = running.ends.recv() => {
                 running.open_shards -= 1;
+                if let Ok(Some((shard, _))) = &end {
+                    running.open_rows -= shard.summary.count;
+                }
                 self.shard_ended(end)
             }
             else => Err(closed()),
