@@ -10,7 +10,6 @@ mod folder;
 mod http;
 pub mod local;
 mod object;
-mod patience;
 mod pipe;
 mod remote;
 mod s3;
@@ -23,8 +22,8 @@ use crate::uri::ShardUri;
 
 pub use self::claim::Claim;
 pub use self::folder::{Folder, OutputFile};
-pub use self::patience::hurry;
 pub use self::pipe::end_commands;
+pub use self::remote::patience::hurry;
 
 /// Opens the bytes at `uri` for one reading from start to end.
 ///

@@ -1,5 +1,7 @@
 //! What HTTP and S3 share: the runtime their clients need, and a body read by blocking.
 
+pub(super) mod patience;
+
 use std::future::Future;
 use std::io::{self, Read};
 use std::sync::OnceLock;

@@ -18,7 +18,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::patience::{self, PAUSES};
+use super::remote::patience::{self, PAUSES};
 use super::remote::{Body, Chunks, block_on};
 use crate::error::{Error, Result};
 
@@ -66,7 +66,7 @@ where
     asked_once(bucket, key, request)
 }
 
-/// Without patience, for what is tidied up: more than one try by the SDK itself is not worth a wait.
+/// Without pauses, for tidying up: what the SDK tries by itself has to do.
 pub(super) fn asked_once<T, E, F>(
     bucket: &str,
     key: &str,
@@ -121,22 +121,28 @@ pub(super) fn token() -> String {
 
 /// A whole object; `None` where there is none.
 pub(super) fn read(bucket: &str, key: &str) -> Result<Option<Vec<u8>>> {
-    let get = |client: &'static Client| client.get_object().bucket(bucket).key(key).send();
     for pause in PAUSES {
-        let object = match asked(bucket, key, get)? {
-            Err(error) if status(&error) == Some(404) => return Ok(None),
-            object => object.map_err(|error| failed(bucket, key, reason(&error)))?,
+        let error = match read_once(bucket, key)? {
+            Err(error) => error,
+            found => return found,
         };
-        // What breaks off within the body is no failure of the request, by which it would be sent again.
-        let mut bytes = Vec::new();
-        let Err(error) = body_of(object).read_to_end(&mut bytes) else { return Ok(Some(bytes)) };
-        let error = failed(bucket, key, error.to_string());
         tracing::warn!("{error}; trying again in {} s", pause.as_secs());
         if !block_on(patience::pause(pause)).map_err(|error| failed(bucket, key, error.to_string()))? {
             return Err(error);
         }
     }
-    Err(failed(bucket, key, "its body breaks off every time".into()))
+    read_once(bucket, key)?
+}
+
+/// The inner error is a body that breaks off, for which no request is sent again by itself.
+fn read_once(bucket: &str, key: &str) -> Result<Result<Option<Vec<u8>>>> {
+    let object = match asked(bucket, key, |client| client.get_object().bucket(bucket).key(key).send())? {
+        Err(error) if status(&error) == Some(404) => return Ok(Ok(None)),
+        object => object.map_err(|error| failed(bucket, key, reason(&error)))?,
+    };
+    let mut bytes = Vec::new();
+    let whole = body_of(object).read_to_end(&mut bytes);
+    Ok(whole.map(|_| Some(bytes)).map_err(|error| failed(bucket, key, error.to_string())))
 }
 
 /// An object's size; `None` where there is none.

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 /// Pauses before a request is sent anew; its client has tried three times by then.
-pub(super) const PAUSES: [Duration; 4] =
+pub(in crate::store) const PAUSES: [Duration; 4] =
     [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
 
 /// What a request may still take once the process is told to end: enough to tidy up where the place answers at all.
@@ -28,7 +28,7 @@ async fn hurried() {
 }
 
 /// Waits; whether there is time for another try.
-pub(super) async fn pause(pause: Duration) -> bool {
+pub(in crate::store) async fn pause(pause: Duration) -> bool {
     tokio::select! {
         biased;
         () = hurried() => false,
@@ -37,7 +37,7 @@ pub(super) async fn pause(pause: Duration) -> bool {
 }
 
 /// The answer; `None` where the process is told to end and the answer does not come soon.
-pub(super) async fn in_time<T>(answer: impl Future<Output = T>) -> Option<T> {
+pub(in crate::store) async fn in_time<T>(answer: impl Future<Output = T>) -> Option<T> {
     let overdue = async {
         hurried().await;
         sleep(LAST).await;
