@@ -41,7 +41,7 @@ impl Buckets {
             (first..=end).step_by(every).map(|place| (place as f64, label(lower_edge(place)))).collect();
         let bars = (first..=last).filter(|place| self.0[*place] > 0);
         let bars = join(bars, |place| bar(&frame, place, self.0[place], &label));
-        let content = format!("{}{bars}{}", frame.y_axis("rows"), frame.x_axis(axis, &ticks));
+        let content = format!("{}{bars}{}", frame.y_axis(""), frame.x_axis(axis, &ticks));
         Some(frame.picture(&format!("histogram: {axis}"), &content))
     }
 }

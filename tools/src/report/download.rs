@@ -152,7 +152,11 @@ fn distributions(page: &DownloadPage) -> String {
         return String::new();
     }
     let content = format!("<div class=\"columns\">{charts}</div>");
-    section("Sizes and times", "Pictures as they were downloaded, in this run; logarithmic axes.", &content)
+    section(
+        "Sizes and times",
+        "How many rows of this run had pictures, bodies and downloads of which size; the axes below are logarithmic.",
+        &content,
+    )
 }
 
 fn hosts(page: &DownloadPage) -> String {

@@ -100,5 +100,10 @@ fn facts(report: &DownloadReport) -> Vec<Fact> {
 }
 
 fn host_line((name, counts): (String, HostCounts)) -> HostLine {
-    HostLine { name, rows: counts.rows, failures: counts.failures, mean: human::duration(counts.mean()) }
+    HostLine { name, rows: counts.rows, failures: counts.failures, mean: mean(counts.mean()) }
+}
+
+/// Most hosts answer within a fraction of a second.
+fn mean(time: Duration) -> String {
+    if time < Duration::from_secs(1) { format!("{} ms", time.as_millis()) } else { human::duration(time) }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ingest::DownloadReport;
 use tools::human;
 
-use crate::watch::{HostCounts, SLOW, Tally};
+use crate::watch::{HostCounts, Tally};
 
 /// Hosts that are listed.
 const HOSTS: usize = 5;
@@ -16,9 +16,7 @@ pub fn text(report: &DownloadReport, tally: &Tally, output_folder: &str) -> Stri
     let mut text = counts(report);
     if report.successes < report.count {
         text.push_str(&failing(&tally.hosts.failing(HOSTS)));
-        let mut hosts = tally.hosts.slowest(HOSTS);
-        hosts.retain(|(_, counts)| counts.mean() >= SLOW);
-        text.push_str(&slowest(&hosts));
+        text.push_str(&slowest(&tally.hosts.slowest(HOSTS)));
     }
     text.push_str(&earlier(report));
     text.push_str(&format!(
@@ -59,12 +57,18 @@ fn counts(report: &DownloadReport) -> String {
 fn failing(hosts: &[(String, HostCounts)]) -> String {
     let line = |(name, counts): &(String, HostCounts)| {
         let share = human::percent(counts.failures, counts.rows);
-        format!("  {:<32}{:>12} of {:<10}{share:>7}\n", short(name), counts.failures, human::thousands(counts.rows))
+        format!(
+            "  {:<32}{:>12} of {:<10}{share:>7}\n",
+            short(name),
+            human::thousands(counts.failures),
+            human::thousands(counts.rows)
+        )
     };
     titled("hosts with most failures\n", hosts.iter().map(line).collect())
 }
 
 fn slowest(hosts: &[(String, HostCounts)]) -> String {
+    let slow = hosts.iter().filter(|(_, counts)| counts.mean() >= HostCounts::SLOW);
     let line = |(name, counts): &(String, HostCounts)| {
         let timeouts = match counts.timeouts {
             0 => String::new(),
@@ -72,7 +76,7 @@ fn slowest(hosts: &[(String, HostCounts)]) -> String {
         };
         format!("  {:<32}{:>12} mean{timeouts}\n", short(name), human::duration(counts.mean()))
     };
-    titled("slowest hosts\n", hosts.iter().map(line).collect())
+    titled("slowest hosts\n", slow.map(line).collect())
 }
 
 fn titled(title: &str, lines: String) -> String {

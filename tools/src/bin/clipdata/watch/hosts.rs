@@ -24,6 +24,9 @@ pub struct HostCounts {
 }
 
 impl HostCounts {
+    /// A mean time that is worth a line.
+    pub const SLOW: Duration = Duration::from_secs(1);
+
     /// Mean time of a download.
     pub fn mean(&self) -> Duration {
         self.elapsed / u32::try_from(self.rows.max(1)).unwrap_or(u32::MAX)

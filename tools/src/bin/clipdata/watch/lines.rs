@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use tools::human;
 
+use super::hosts::HostCounts;
 use super::tally::Tally;
-
-/// A host this slow is worth a line.
-pub const SLOW: Duration = Duration::from_secs(1);
 
 /// What is told of a moment.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +55,7 @@ fn failures(tally: &Tally) -> String {
 }
 
 fn slowest(tally: &Tally) -> String {
-    let hosts = tally.hosts.slowest(2).into_iter().filter(|(_, counts)| counts.mean() >= SLOW);
+    let hosts = tally.hosts.slowest(2).into_iter().filter(|(_, counts)| counts.mean() >= HostCounts::SLOW);
     let hosts: Vec<_> = hosts
         .map(|(name, counts)| {
             let timeouts = if counts.timeouts > 0 {
@@ -73,7 +71,6 @@ fn slowest(tally: &Tally) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::hosts::HostCounts;
     use super::super::tally::Failures;
     use super::*;
 

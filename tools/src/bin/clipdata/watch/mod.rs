@@ -20,7 +20,6 @@ use tools::terminal::LiveLines;
 use tools::{json, terminal};
 
 pub use self::hosts::HostCounts;
-pub use self::lines::SLOW;
 pub use self::tally::{Failures, Tally};
 
 use self::lines::Moment;
