@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use shards::store::Folder;
 use shards::summary::{ShardSummary, read_sizes};
 use shards::uri::ShardUri;
 
@@ -39,13 +40,13 @@ fn shard_size(path: &Path, folders: &mut FolderSizes) -> Result<Option<u64>> {
     let (Some(name), Some(stem)) = (path.file_name(), path.file_stem()) else { return Ok(None) };
     let folder = path.parent().unwrap_or(Path::new(""));
     if !folders.contains_key(folder) {
-        let sizes = read_sizes(folder)?.into_iter().collect();
+        let sizes = read_sizes(&Folder::from(folder))?.into_iter().collect();
         folders.insert(folder.to_path_buf(), sizes);
     }
     if let Some(size) = folders.get(folder).and_then(|sizes| sizes.get(&*name.to_string_lossy())) {
         return Ok(Some(*size));
     }
-    let summary = ShardSummary::read(&ShardSummary::path(folder, &stem.to_string_lossy()))?;
+    let summary = ShardSummary::read_from(&Folder::from(folder), &stem.to_string_lossy())?;
     Ok(summary.map(|summary| summary.successes))
 }
 
@@ -69,7 +70,7 @@ mod tests {
             rows_sha256: None,
             tar_bytes: None,
         };
-        summary.write(&ShardSummary::path(folder.path(), "1")).unwrap();
+        summary.write_to(&Folder::from(folder.path()), "1").unwrap();
         let mut uris: Vec<_> = (0..3).map(|i| ShardUri::Local(folder.path().join(format!("{i}.tar")))).collect();
         uris.push(ShardUri::Pipe("cat 0.tar".into()));
         assert_eq!(shard_sizes(&uris).unwrap(), [Some(7), Some(8), None, None]);

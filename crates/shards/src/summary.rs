@@ -3,13 +3,15 @@
 //! by file name, as webdataset's and OpenCLIP's readers look for it.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::store::Folder;
-use crate::store::local::write_atomically;
+
+/// The file of shard sizes.
+const SIZES: &str = "sizes.json";
 
 /// What became of the rows of one shard. The fields up to `status_dict` are img2dataset's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,29 +42,8 @@ pub struct ShardSummary {
 
 impl ShardSummary {
     /// The file that summarises the shard `name` (`00012`).
-    pub fn file_name(name: &str) -> String {
+    fn file_name(name: &str) -> String {
         format!("{name}_stats.json")
-    }
-
-    /// That file in `folder`.
-    pub fn path(folder: &Path, name: &str) -> PathBuf {
-        folder.join(Self::file_name(name))
-    }
-
-    /// Writes the file, whole or not at all.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        write_json(path, self)
-    }
-
-    /// Reads a summary, img2dataset's included; `None` where the file does not exist.
-    ///
-    /// # Errors
-    /// When the file is there and is no summary.
-    pub fn read(path: &Path) -> Result<Option<Self>> {
-        read_json(path)
     }
 
     /// Writes the summary of the shard `name`, which marks it as complete.
@@ -70,18 +51,15 @@ impl ShardSummary {
     /// # Errors
     /// When the place refuses.
     pub fn write_to(&self, folder: &Folder, name: &str) -> Result<()> {
-        let file = Self::file_name(name);
-        folder.write(&file, &json(Path::new(&file), self)?)
+        write_json(folder, &Self::file_name(name), self)
     }
 
-    /// Reads the summary of the shard `name`; `None` where there is none.
+    /// Reads the summary of the shard `name`, img2dataset's included; `None` where there is none.
     ///
     /// # Errors
     /// When it is there and is no summary.
     pub fn read_from(folder: &Folder, name: &str) -> Result<Option<Self>> {
-        let file = Self::file_name(name);
-        let path = || PathBuf::from(format!("{folder}/{file}"));
-        folder.read(&file)?.map(|text| parsed(path(), &text)).transpose()
+        read_json(folder, &Self::file_name(name))
     }
 
     /// Whether every row is accounted for.
@@ -90,17 +68,21 @@ impl ShardSummary {
     }
 }
 
-/// The file of shard sizes in `folder`.
-pub fn sizes_path(folder: &Path) -> PathBuf {
-    folder.join("sizes.json")
+/// Names of the shards of `folder` that are complete by their summaries, sorted.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn complete_shards(folder: &Folder) -> Result<Vec<String>> {
+    let names = folder.names()?;
+    Ok(names.iter().filter_map(|name| name.strip_suffix("_stats.json")).map(String::from).collect())
 }
 
 /// Samples by shard file name (`00012.tar`); empty where `folder` has no `sizes.json`.
 ///
 /// # Errors
 /// When the file is there and is no such table.
-pub fn read_sizes(folder: &Path) -> Result<BTreeMap<String, u64>> {
-    Ok(read_json(&sizes_path(folder))?.unwrap_or_default())
+pub fn read_sizes(folder: &Folder) -> Result<BTreeMap<String, u64>> {
+    Ok(read_json(folder, SIZES)?.unwrap_or_default())
 }
 
 /// Writes the `sizes.json` of `folder`: the samples of each shard that is complete by its summary, and what the file
@@ -110,41 +92,28 @@ pub fn read_sizes(folder: &Path) -> Result<BTreeMap<String, u64>> {
 /// When a summary cannot be read, or the place refuses.
 pub fn write_sizes(folder: &Folder) -> Result<()> {
     let _claim = folder.claim_soon("sizes")?;
-    let path = PathBuf::from(format!("{folder}/sizes.json"));
-    let before = folder.read("sizes.json")?;
-    let mut sizes: BTreeMap<String, u64> =
-        before.map(|text| parsed(path.clone(), &text)).transpose()?.unwrap_or_default();
-    for name in folder.names()? {
-        let Some(shard) = name.strip_suffix("_stats.json") else { continue };
-        if let Some(summary) = ShardSummary::read_from(folder, shard)? {
+    let mut sizes = read_sizes(folder)?;
+    for shard in complete_shards(folder)? {
+        if let Some(summary) = ShardSummary::read_from(folder, &shard)? {
             sizes.insert(format!("{shard}.tar"), summary.successes);
         }
     }
-    folder.write("sizes.json", &json(&path, &sizes)?)
+    write_json(folder, SIZES, &sizes)
 }
 
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
-    write_atomically(path, &json(path, value)?)
-}
-
-fn json<T: Serialize>(path: &Path, value: &T) -> Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value)
-        .map_err(|e| Error::Table { path: path.to_path_buf(), reason: e.to_string() })?;
+fn write_json<T: Serialize>(folder: &Folder, name: &str, value: &T) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| broken(folder, name, &e))?;
     text.push(b'\n');
-    Ok(text)
+    folder.write(name, &text)
 }
 
-fn parsed<T: for<'de> Deserialize<'de>>(path: PathBuf, text: &[u8]) -> Result<T> {
-    serde_json::from_slice(text).map_err(|e| Error::Table { path, reason: e.to_string() })
+fn read_json<T: for<'de> Deserialize<'de>>(folder: &Folder, name: &str) -> Result<Option<T>> {
+    let Some(text) = folder.read(name)? else { return Ok(None) };
+    serde_json::from_slice(&text).map(Some).map_err(|e| broken(folder, name, &e))
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>> {
-    let text = match std::fs::read(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(e) => return Err(Error::io("read", path)(e)),
-    };
-    parsed(path.to_path_buf(), &text).map(Some)
+fn broken(folder: &Folder, name: &str, reason: &serde_json::Error) -> Error {
+    Error::Table { path: PathBuf::from(folder.to_string()).join(name), reason: reason.to_string() }
 }
 
 #[cfg(test)]
@@ -168,12 +137,12 @@ mod tests {
 
     #[test]
     fn a_summary_reads_back_as_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = ShardSummary::path(folder.path(), "00012");
-        assert!(path.ends_with("00012_stats.json"));
-        assert_eq!(ShardSummary::read(&path).unwrap(), None);
-        summary().write(&path).unwrap();
-        assert_eq!(ShardSummary::read(&path).unwrap(), Some(summary()));
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::from(temporary.path());
+        assert_eq!(ShardSummary::read_from(&folder, "00012").unwrap(), None);
+        summary().write_to(&folder, "00012").unwrap();
+        assert_eq!(folder.names().unwrap(), ["00012_stats.json"]);
+        assert_eq!(ShardSummary::read_from(&folder, "00012").unwrap(), Some(summary()));
         assert!(summary().is_balanced());
     }
 
@@ -182,7 +151,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("00000_stats.json");
         std::fs::write(&path, b"{\"count\": 1").unwrap();
-        assert!(ShardSummary::read(&path).unwrap_err().to_string().contains("00000_stats.json"));
+        let read = ShardSummary::read_from(&Folder::from(folder.path()), "00000");
+        assert!(read.unwrap_err().to_string().contains("00000_stats.json"));
     }
 
     #[test]
@@ -194,6 +164,6 @@ mod tests {
         summary().write_to(&folder, "00001").unwrap();
         write_sizes(&folder).unwrap();
         let expected = [("00000.tar", 2), ("00001.tar", 2), ("other.tar", 3)];
-        assert_eq!(read_sizes(temporary.path()).unwrap(), expected.map(|(name, n)| (name.to_string(), n)).into());
+        assert_eq!(read_sizes(&folder).unwrap(), expected.map(|(name, n)| (name.to_string(), n)).into());
     }
 }

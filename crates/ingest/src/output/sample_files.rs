@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 /// The files of one shard's samples.
 pub(super) struct SampleFiles {
     target: Target,
-    samples: u64,
 }
 
 enum Target {
@@ -34,16 +33,11 @@ impl SampleFiles {
                 Target::Direct { folder: folder.clone(), name: name.to_owned() }
             }
         };
-        Ok(Self { target, samples: 0 })
-    }
-
-    /// How many samples were written.
-    pub(super) fn samples(&self) -> u64 {
-        self.samples
+        Ok(Self { target })
     }
 
     /// Writes a file for each of a sample's fields.
-    pub(super) fn write(&mut self, key: &SampleKey, fields: &[Field]) -> Result<()> {
+    pub(super) fn write(&self, key: &SampleKey, fields: &[Field]) -> Result<()> {
         for field in fields {
             let file = format!("{key}.{}", field.extension);
             match &self.target {
@@ -54,7 +48,6 @@ impl SampleFiles {
                 Target::Direct { folder, name } => folder.write(&format!("{name}/{file}"), &field.bytes)?,
             }
         }
-        self.samples += 1;
         Ok(())
     }
 

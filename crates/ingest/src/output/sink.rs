@@ -88,8 +88,7 @@ impl Sink {
     pub(crate) fn samples(&self) -> u64 {
         match &self.samples {
             Samples::Tar(tar) => tar.samples(),
-            Samples::Files(files) | Samples::Csv(files, _) => files.samples(),
-            Samples::InTable | Samples::Nowhere => self.written,
+            _ => self.written,
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use shards::metadata::{MetadataLayout, Status, StoredTable};
 use shards::store::Folder;
-use shards::summary::ShardSummary;
+use shards::summary::{ShardSummary, complete_shards};
 use shards::uri::ShardUri;
 
 use super::kept::Kept;
@@ -50,7 +50,7 @@ pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken
     }
     let download = download_config(config, &manifest);
     let shards = Shards { folder: config.folder.clone(), manifest, kinds: config.kinds.iter().cloned().collect() };
-    let names = shards.names()?;
+    let names = complete_shards(&config.folder)?;
     let layout = match names.first() {
         Some(name) => shards.table(name)?.layout,
         None => MetadataLayout::default(),
@@ -111,12 +111,6 @@ struct Shards {
 }
 
 impl Shards {
-    /// Names of the complete shards.
-    fn names(&self) -> Result<Vec<String>> {
-        let names = self.folder.names()?;
-        Ok(names.iter().filter_map(|name| name.strip_suffix("_stats.json")).map(String::from).collect())
-    }
-
     fn table(&self, name: &str) -> Result<StoredTable> {
         let file = format!("{name}.parquet");
         let path = PathBuf::from(format!("{}/{file}", self.folder));

@@ -234,7 +234,7 @@ fn samples_stand_in_the_order_of_the_list() {
     assert_eq!(rig.column("00000", "key")[1].as_deref(), Some("000001"));
     assert_eq!(rig.column("00001", "caption")[0].as_deref(), Some("four"));
     assert_eq!(rig.column("00000", "original_width")[0].as_deref(), Some("60"));
-    let sizes = shards::summary::read_sizes(&rig.out()).unwrap();
+    let sizes = shards::summary::read_sizes(&rig.out().into()).unwrap();
     assert_eq!(sizes, BTreeMap::from([("00000.tar".to_string(), 2), ("00001.tar".to_string(), 2)]));
 }
 

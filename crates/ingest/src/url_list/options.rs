@@ -2,33 +2,11 @@
 
 use std::path::PathBuf;
 
+use shards::metadata::OWN_COLUMNS;
+
 use super::{InputFormat, Preset};
 use crate::error::{Error, Result};
 use crate::plan::Packing;
-
-/// Names that additional columns cannot have.
-const RESERVED: [&str; 20] = [
-    "key",
-    "caption",
-    "url",
-    "width",
-    "height",
-    "original_width",
-    "original_height",
-    "status",
-    "error_message",
-    "exif",
-    "md5",
-    "sha256",
-    "sha512",
-    "error_kind",
-    "http_status",
-    "bytes",
-    "final_url",
-    "mime",
-    "ms",
-    "attempts",
-];
 
 /// Which list, and which of its columns.
 #[derive(Clone, Debug)]
@@ -71,7 +49,7 @@ impl InputOptions {
     pub fn validate(&self) -> Result<()> {
         let mut seen: Vec<&str> = Vec::new();
         for column in &self.save_additional_columns {
-            if RESERVED.contains(&column.as_str()) || seen.contains(&column.as_str()) {
+            if OWN_COLUMNS.contains(&column.as_str()) || seen.contains(&column.as_str()) {
                 let reason = format!("`{column}` is the name of a column that every shard has, or is listed twice");
                 return Err(Error::Config { option: "save_additional_columns", reason });
             }

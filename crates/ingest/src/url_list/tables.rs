@@ -32,7 +32,7 @@ pub(super) fn rows(list: &ListFile, wanted: &Wanted, lossy: Lossy) -> Result<(Co
     let fields = table.schema().fields();
     let header: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
     let places = columns::by_header(&path, &header, wanted)?;
-    let kinds: Vec<_> = places.extra.iter().map(|place| kind(fields[*place].data_type())).collect();
+    let kinds: Vec<_> = places.extra.iter().map(|place| ColumnKind::of(fields[*place].data_type())).collect();
 
     let mut read: Vec<usize> = places.extra.iter().chain(places.caption.iter()).copied().collect();
     read.push(places.url);
@@ -49,17 +49,6 @@ pub(super) fn rows(list: &ListFile, wanted: &Wanted, lossy: Lossy) -> Result<(Co
     let described = Columns { caption: places.caption.is_some(), extra };
     let pieces = table.pieces(&read);
     Ok((described, Box::new(TableRows { path, pieces, cells, next: 0, ready: Ready::Read(Vec::new().into_iter()) })))
-}
-
-fn kind(data_type: &DataType) -> ColumnKind {
-    match data_type {
-        DataType::Boolean => ColumnKind::Boolean,
-        // Integers of 64 bits without a sign may not fit; as text nothing is lost.
-        DataType::UInt64 => ColumnKind::Text,
-        other if other.is_integer() => ColumnKind::Integer,
-        other if other.is_floating() => ColumnKind::Float,
-        _ => ColumnKind::Text,
-    }
 }
 
 /// Places of the columns within a batch.

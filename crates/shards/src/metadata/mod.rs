@@ -11,12 +11,37 @@
 mod read;
 mod table;
 
+use arrow::datatypes::DataType;
 use serde_json::{Map, Value};
 
 pub use self::read::{StoredRow, StoredTable};
 pub use self::table::MetadataWriter;
 
 use crate::key::SampleKey;
+
+/// Columns that tables have whatever the list: additional ones cannot be called so.
+pub const OWN_COLUMNS: [&str; 20] = [
+    "caption",
+    "url",
+    "key",
+    "status",
+    "error_message",
+    "width",
+    "height",
+    "original_width",
+    "original_height",
+    "exif",
+    "sha256",
+    "md5",
+    "sha512",
+    "error_kind",
+    "http_status",
+    "bytes",
+    "final_url",
+    "mime",
+    "ms",
+    "attempts",
+];
 
 /// What became of a row, in img2dataset's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,6 +76,20 @@ pub enum ColumnKind {
     Float,
     /// True or false.
     Boolean,
+}
+
+impl ColumnKind {
+    /// The kind that holds every value of an arrow type.
+    pub fn of(data_type: &DataType) -> Self {
+        match data_type {
+            DataType::Boolean => Self::Boolean,
+            // Integers of 64 bits without a sign may not fit; as text nothing is lost.
+            DataType::UInt64 => Self::Text,
+            other if other.is_integer() => Self::Integer,
+            other if other.is_floating() => Self::Float,
+            _ => Self::Text,
+        }
+    }
 }
 
 /// A cell of an additional column; one whose variant is not its column's is stored as null.

@@ -8,34 +8,9 @@ use arrow::datatypes::{DataType, Float64Type, Int64Type, Schema};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
-use super::{ColumnKind, ColumnValue, MetadataLayout, MetadataRow, Status};
+use super::{ColumnKind, ColumnValue, MetadataLayout, MetadataRow, OWN_COLUMNS, Status};
 use crate::error::{Error, Result};
 use crate::key::SampleKey;
-
-/// Columns that are no additional ones.
-const OWN: [&str; 21] = [
-    "caption",
-    "url",
-    "key",
-    "status",
-    "error_message",
-    "width",
-    "height",
-    "original_width",
-    "original_height",
-    "exif",
-    "sha256",
-    "md5",
-    "sha512",
-    "error_kind",
-    "http_status",
-    "bytes",
-    "final_url",
-    "mime",
-    "ms",
-    "attempts",
-    "jpg",
-];
 
 /// Formats of pictures that a column may be called after.
 const IMAGES: [&str; 3] = ["jpg", "png", "webp"];
@@ -82,25 +57,15 @@ fn layout(schema: &Schema) -> std::result::Result<MetadataLayout, String> {
         return Err(format!("it has no column `{missing}`: it does not describe a shard"));
     }
     let first = |names: &[&str]| names.iter().find(|name| has(name)).map(|name| (*name).to_owned());
-    let fields = schema.fields().iter().filter(|field| !OWN.contains(&field.name().as_str()));
+    let fields = schema.fields().iter().filter(|field| !OWN_COLUMNS.contains(&field.name().as_str()));
     let fields = fields.filter(|field| !IMAGES.contains(&field.name().as_str()));
     Ok(MetadataLayout {
-        additional: fields.map(|field| (field.name().clone(), kind(field.data_type()))).collect(),
+        additional: fields.map(|field| (field.name().clone(), ColumnKind::of(field.data_type()))).collect(),
         caption: has("caption"),
         exif: has("exif"),
         hash: first(&["sha256", "md5", "sha512"]),
         image: first(&IMAGES),
     })
-}
-
-fn kind(data_type: &DataType) -> ColumnKind {
-    match data_type {
-        DataType::Boolean => ColumnKind::Boolean,
-        DataType::UInt64 => ColumnKind::Text,
-        other if other.is_integer() => ColumnKind::Integer,
-        other if other.is_floating() => ColumnKind::Float,
-        _ => ColumnKind::Text,
-    }
 }
 
 fn stored_rows(layout: &MetadataLayout, batch: &RecordBatch) -> std::result::Result<Vec<StoredRow>, String> {

@@ -169,16 +169,6 @@ fn sync_file_system(folder: &Path) -> Result<()> {
     }
 }
 
-/// Replaces the content of `path` by `bytes`, whole or not at all.
-///
-/// # Errors
-/// When the disk refuses.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes).map_err(Error::io("write", path))?;
-    file.seal()
-}
-
 /// Deletes what earlier runs left unsealed in `folder` of the files whose names begin with `name`; returns how many.
 /// Call it only where no other process writes them.
 ///
@@ -251,7 +241,7 @@ mod tests {
     fn a_dropped_file_leaves_the_old_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sizes.json");
-        write_atomically(&path, b"old").unwrap();
+        fs::write(&path, b"old").unwrap();
         let mut file = AtomicFile::create(&path).unwrap();
         file.write_all(b"new").unwrap();
         drop(file);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::bail;
 use serde::Serialize;
 use shards::store::Folder;
-use shards::summary::{ShardSummary, write_sizes};
+use shards::summary::{ShardSummary, complete_shards, write_sizes};
 use tools::exit::Outcome;
 use tools::{human, json};
 
@@ -29,9 +29,8 @@ pub fn run(arguments: &MergeStats) -> anyhow::Result<Outcome> {
     let folder = Folder::parse(&arguments.folder)?;
     let mut totals = Totals::default();
     let mut numbers = Vec::new();
-    for name in folder.names()? {
-        let Some(shard) = name.strip_suffix("_stats.json") else { continue };
-        if let Some(summary) = ShardSummary::read_from(&folder, shard)? {
+    for shard in complete_shards(&folder)? {
+        if let Some(summary) = ShardSummary::read_from(&folder, &shard)? {
             totals.add(&summary);
             numbers.extend(shard.parse::<u64>());
         }
