@@ -3,7 +3,7 @@
 use std::fs;
 
 use serde_json::json;
-use support::Server;
+use support::{Behaviour, Format, NameServer, Naming, Server, picture};
 use tempfile::TempDir;
 
 use crate::clipdata;
@@ -92,7 +92,7 @@ HTTP://127.0.0.1:{port}/
 
 #[test]
 fn addresses_in_every_disguise_are_refused() {
-    let server = Server::start([("/", support::Behaviour::Empty)]);
+    let server = Server::start([("/", Behaviour::Empty)]);
     let port = server.address().port().to_string();
     let addresses: Vec<_> = HOSTILE.lines().filter(|line| !line.is_empty()).collect();
     assert!(addresses.len() >= 60, "{}", addresses.len());
@@ -110,4 +110,32 @@ fn addresses_in_every_disguise_are_refused() {
     let summary = finished.json_data("summary").pop().expect("a summary");
     assert_eq!(summary["failures_by_kind"], json!({ "forbidden_address": addresses.len() }), "{summary}");
     assert_eq!(server.requests(), []);
+}
+
+#[test]
+fn names_that_a_name_server_leads_to_this_machine_are_refused_unless_that_is_allowed() {
+    let jpeg = picture(7, 40, 30, Format::Jpeg);
+    let server = Server::start([("/", Behaviour::Ok(jpeg, "image/jpeg"))]);
+    let at = |address: &str| Naming::Addresses { addresses: vec![address.parse().unwrap()], ttl: 0 };
+    let names = NameServer::start([
+        ("pictures.example", at("127.0.0.1")),
+        ("mapped.example", at("::ffff:127.0.0.1")),
+        ("broken.example", Naming::Fails(2)),
+    ]);
+    let folder = TempDir::new().unwrap();
+    let list = folder.path().join("list.txt");
+    let hosts = ["pictures.example", "mapped.example", "broken.example", "nowhere.example"];
+    let urls = hosts.map(|host| format!("http://{host}:{}/", server.address().port()));
+    fs::write(&list, urls.join("\n")).unwrap();
+    let run = |name: &str, more: &[&str]| {
+        let mut command = clipdata().arg("download").arg(&list).arg("--output-folder").arg(folder.path().join(name));
+        command = command.args(["--json", "--dns", &names.address().to_string()]).args(more.iter().copied());
+        command.run().json_data("summary").pop().expect("a summary")
+    };
+    let refused = run("refused", &[]);
+    assert_eq!(refused["failures_by_kind"], json!({ "forbidden_address": 2, "dns": 2 }), "{refused}");
+    assert_eq!(server.requests(), []);
+    let allowed = run("allowed", &["--allow-private-addresses"]);
+    assert_eq!(allowed["failures_by_kind"], json!({ "dns": 2 }), "{allowed}");
+    assert_eq!(allowed["successes"], 2, "{allowed}");
 }

@@ -8,6 +8,7 @@
 pub mod command;
 pub mod compressed;
 pub mod fixtures;
+pub mod name_server;
 pub mod picture;
 pub mod s3;
 pub mod script;
@@ -15,6 +16,7 @@ pub mod server;
 pub mod tarball;
 
 pub use command::{Command, Finished};
+pub use name_server::{NameServer, Naming};
 pub use picture::{Format, picture};
 pub use s3::S3;
 pub use script::Step;

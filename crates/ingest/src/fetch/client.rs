@@ -172,7 +172,7 @@ fn client(options: &FetchOptions, user_agent: HeaderValue) -> Result<Client, Err
         // A proxy would look up names out of the guard's sight.
         .no_proxy()
         .referer(false)
-        .dns_resolver(Names::new(options.dns, options.guard))
+        .dns_resolver(Names::new(&options.dns, options.guard))
         .connect_timeout(options.connect_timeout)
         .tls_danger_accept_invalid_certs(options.ignore_ssl_certificate)
         .pool_idle_timeout(IDLE)

@@ -1,5 +1,6 @@
 //! How URLs are asked for.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -10,6 +11,8 @@ use ingest::fetch::names::Dns;
 use tools::exit::Hint;
 
 use super::values::{list, optional, switch};
+
+const DNS_PORT: u16 = 53;
 
 /// Deadlines, limits and manners.
 #[derive(Debug, Args)]
@@ -42,7 +45,7 @@ pub struct Network {
     /// Largest body that is read
     #[arg(long, value_name = "BYTES", default_value_t = 50_000_000)]
     pub max_body_bytes: u64,
-    /// How names become addresses: `cached`, by the system and kept for two minutes, or `system`, every time
+    /// How names become addresses: `cached`, by the system's name servers, answers kept for as long as they say; `system`, by the system every time; or addresses of name servers
     #[arg(long, value_name = "HOW", default_value = "cached", value_parser = dns)]
     pub dns: Dns,
     /// The whole user agent
@@ -103,6 +106,28 @@ fn dns(text: &str) -> Result<Dns, String> {
     match text {
         "cached" => Ok(Dns::Cached),
         "system" => Ok(Dns::System),
-        _ => Err("expected cached or system".to_owned()),
+        servers => servers.split(',').map(name_server).collect::<Result<_, _>>().map(Dns::Servers),
+    }
+}
+
+/// An address, with or without a port.
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let text = text.trim();
+    let bare = text.parse::<IpAddr>().map(|address| SocketAddr::new(address, DNS_PORT));
+    bare.or_else(|_| text.parse())
+        .map_err(|_| format!("`{text}` is none of cached, system and the address of a name server, such as 192.0.2.53"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_are_addresses_with_or_without_a_port() {
+        let addresses = ["192.0.2.53:53", "[2001:db8::53]:53", "127.0.0.1:5353"].map(|text| text.parse().unwrap());
+        assert_eq!(dns("192.0.2.53, 2001:db8::53,127.0.0.1:5353"), Ok(Dns::Servers(addresses.to_vec())));
+        assert_eq!(dns("system"), Ok(Dns::System));
+        assert!(dns("dns.example").unwrap_err().contains("`dns.example` is none of"));
+        assert!(dns("").is_err());
     }
 }
