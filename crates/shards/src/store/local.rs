@@ -141,20 +141,41 @@ impl StagedFolder {
     /// When the disk refuses.
     pub fn seal(self) -> Result<()> {
         sync_file_system(&self.temporary)?;
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            removed => removed.map_err(Error::io("replace", &self.path))?,
+        match fs::rename(&self.temporary, &self.path) {
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                exchange(&self.temporary, &self.path).map_err(Error::io("replace", &self.path))?;
+            }
+            renamed => renamed.map_err(Error::io("rename to", &self.path))?,
         }
-        fs::rename(&self.temporary, &self.path).map_err(Error::io("rename to", &self.path))?;
         sync_folder(folder_of(&self.path))
     }
 }
 
 impl Drop for StagedFolder {
     fn drop(&mut self) {
-        // Gone under this name once sealed.
+        // Once sealed, this is the name of nothing, or of the folder that was replaced.
         let _ = fs::remove_dir_all(&self.temporary);
     }
+}
+
+/// Two folders get each other's name, in one step where the file system knows how: at no time is there none under either.
+#[allow(unsafe_code)]
+fn exchange(one: &Path, other: &Path) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let name = |path: &Path| std::ffi::CString::new(path.as_os_str().as_bytes());
+        let (from, to) = (name(one)?, name(other)?);
+        let (here, flags) = (libc::AT_FDCWD, libc::RENAME_EXCHANGE);
+        // SAFETY: both names are terminated and live until the call returns.
+        if unsafe { libc::renameat2(here, from.as_ptr(), here, to.as_ptr(), flags) } == 0 {
+            return Ok(());
+        }
+    }
+    let aside = temporary_beside(other);
+    fs::rename(other, &aside)?;
+    fs::rename(one, other)?;
+    fs::rename(aside, one)
 }
 
 /// One flush for ten thousand small files instead of one for each.

@@ -220,11 +220,22 @@ pub(super) fn replace_older(bucket: &str, key: &str, text: &str, age: Duration) 
     let written = head.last_modified.map_or(u64::MAX, |time| u64::try_from(time.secs()).unwrap_or(0));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let (Some(tag), true) = (head.e_tag, now.saturating_sub(written) > age.as_secs()) else { return Ok(false) };
+    replace(bucket, key, text, &tag)
+}
+
+/// Puts such an object in the place of the one with this tag; whether it did.
+fn replace(bucket: &str, key: &str, text: &str, tag: &str) -> Result<bool> {
     let put = |client: &'static Client| {
-        let put = client.put_object().bucket(bucket).key(key).if_match(&tag);
+        let put = client.put_object().bucket(bucket).key(key).if_match(tag);
         put.body(ByteStream::from(text.as_bytes().to_vec())).send()
     };
     took_effect(bucket, key, text, asked(bucket, key, put)?)
+}
+
+/// Puts an object of this text anew, so that it is young again, unless somebody has replaced it; whether it did.
+pub(super) fn renew(bucket: &str, key: &str, text: &str) -> Result<bool> {
+    let Some(tag) = head(bucket, key)?.and_then(|head| head.e_tag) else { return put_new(bucket, key, text) };
+    Ok(holds(bucket, key, text)? && replace(bucket, key, text, &tag)?)
 }
 
 /// 412 and 409 say that somebody was there first, 404 that what was to be replaced is gone. Where the answer to a first
