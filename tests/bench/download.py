@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import corpus
 import servers
@@ -16,11 +17,13 @@ ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "target" / "bench"
 CLIPDATA = Path(os.environ["CLIPDATA"])
 IMG2DATASET = Path(sys.executable).parent / "img2dataset"
+BARE_LOOP = os.environ.get("BARE_LOOP")
 PHOTOS = Path(os.environ.get("PHOTOS", ROOT.parent / "shared" / "data"))
 
 # name: (size, pictures, rows of the short list, rows of the long one); four shards a process at most, since img2dataset
-# starts a process anew after five.
-CORPORA = {"468x401": ((468, 401), 2000, 500, 2000), "1200x900": ((1200, 900), 600, 150, 600)}
+# starts a process anew after five. Lists are long enough that its start-up, which varies by half a second, is little.
+CORPORA = {"468x401": ((468, 401), 2000, 2000, 8000), "1200x900": ((1200, 900), 600, 600, 2400)}
+ROUNDS = 3
 PROCESSES = 2
 CONNECTIONS = 32
 DEADLINE = 5
@@ -29,8 +32,8 @@ HELPS = 50
 BARS = {"468x401": 2.2, "1200x900": 3.5}
 
 
-def ours(table, output, *more):
-    return [CLIPDATA, "download", table, "--output-folder", output, "--caption-col", "caption", "--processes-count", PROCESSES,
+def ours(table, output, *more, processes=PROCESSES):
+    return [CLIPDATA, "download", table, "--output-folder", output, "--caption-col", "caption", "--processes-count", processes,
             "--thread-count", CONNECTIONS, "--max-connections-per-host", CONNECTIONS, "--allow-private-addresses", "--json", *more]
 
 
@@ -41,6 +44,7 @@ def theirs(table, output, *more):
 
 
 TOOLS = {"clipdata": ours, "img2dataset": theirs}
+RUNS = {**TOOLS, "clipdata, one core": lambda *arguments: ["taskset", "-c", "0", *ours(*arguments, processes=1)]}
 
 
 def run(tool, urls, *more):
@@ -48,7 +52,7 @@ def run(tool, urls, *more):
     with tempfile.TemporaryDirectory(dir=KEPT) as scratch:
         table, output = Path(scratch) / "list.tsv", Path(scratch) / "out"
         table.write_text("url\tcaption\n" + "".join(f"{url}\tpicture {i}\n" for i, url in enumerate(urls)))
-        usage = measured(TOOLS[tool](table, output, *more), env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"})
+        usage = measured(RUNS[tool](table, output, *more), env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"})
         stats = [json.loads(path.read_text()) for path in output.glob("*_stats.json")]
         return usage, sum(part["successes"] for part in stats)
 
@@ -80,11 +84,29 @@ def cost(tool, address, name, mode):
 def pair(name, mode):
     prepared(name)
     with servers.files(KEPT) as (address, server):
-        found = {tool: cost(tool, address, name, mode) for tool in TOOLS}
+        rounds = [{tool: cost(tool, address, name, mode) for tool in TOOLS} for _ in range(ROUNDS)]
+    found = {tool: {key: median(r[tool][key] for r in rounds) for key in rounds[0][tool]} for tool in TOOLS}
     here, peer = found["clipdata"], found["img2dataset"]
     found["ratio"] = {key: peer[key] / here[key] for key in here if key != "rows"}
     found["bars"] = {"cpu": found["ratio"]["cpu_ms"] >= BARS[name], "wall": found["ratio"]["wall_ms"] >= 2}
-    return {"server": server, **found}
+    return {"server": server, "rounds": rounds, **found}
+
+
+def bare_loop(name, mode):
+    """A download on one core beside a loop on one core that only decodes, resizes and encodes the same pictures."""
+    pictures, short, long = prepared(name)
+    options = ["--image_size", "256", "--resize_mode", mode, "--number_sample_per_shard", str(short // 2)]
+    with servers.files(KEPT) as (address, server):
+        rounds = [one_core(address, name, mode, options, (short, long)) for _ in range(ROUNDS)]
+    found = {tool: {"cpu_ms": median(r[tool] for r in rounds)} for tool in ("clipdata", "bare loop")}
+    share = found["bare loop"]["cpu_ms"] / found["clipdata"]["cpu_ms"]
+    return {"server": server, **found, "ratio": {"cpu_ms": share}, "bars": {"85 % of the bare loop": share >= 0.85}}
+
+
+def one_core(address, name, mode, options, lists):
+    (few, _), (many, _) = (run("clipdata, one core", urls_of(address, name, rows), *options) for rows in lists)
+    bare = json.loads(measured(["taskset", "-c", "0", BARE_LOOP, KEPT / name, mode, 256, 5]).out)
+    return {"clipdata": (many.cpu - few.cpu) / (lists[1] - lists[0]) * 1e3, "bare loop": bare["ms"]}
 
 
 def dead_hosts():
@@ -112,11 +134,13 @@ def start_up():
 
 MEASUREMENTS = {"start-up": start_up, "dead-hosts": dead_hosts}
 MEASUREMENTS |= {f"{name}-{mode}": lambda name=name, mode=mode: pair(name, mode) for name in CORPORA for mode in ("border", "keep_ratio")}
+if BARE_LOOP:
+    MEASUREMENTS |= {f"{name}-bare": lambda name=name: bare_loop(name, "border") for name in CORPORA}
 
 
 def show(name, found):
     print(f"\n{name}" + "".join(f", {key}: {found[key]}" for key in ("server", "deadline_s") if key in found))
-    columns = [key for key in (*TOOLS, "ratio") if key in found]
+    columns = [key for key in (*TOOLS, "bare loop", "ratio") if key in found]
     print(f"| | {' | '.join(columns)} |\n|---|{'---|' * len(columns)}")
     for key in found["clipdata"]:
         print(f"| {key} | {' | '.join(f'{found[column][key]:.2f}' if key in found[column] else '' for column in columns)} |")

@@ -3,7 +3,7 @@
 #   tests/bench/download.sh            all of it; needs python3, PyPI for img2dataset (in target/peers), and nginx if it can be had
 #   tests/bench/download.sh start-up   the named parts: start-up, dead-hosts, 468x401-border, 1200x900-keep_ratio, …, memory
 #   PROFILE=dev                        the binary that `make demo` builds, without a release build first
-#   CLIPDATA=FILE                      a binary that is built already
+#   CLIPDATA=FILE, BARE_LOOP=FILE      binaries that are built already
 #   PHOTOS=DIR                         the photos to cut the corpora from; without ../shared/data and without it they are drawn
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -13,8 +13,10 @@ if [ -z "${CLIPDATA:-}" ]; then
   cargo build --quiet --profile "$PROFILE" --bin clipdata
   built="$PROFILE"; [ "$built" != dev ] || built=debug
   CLIPDATA="$PWD/target/$built/clipdata"
+  BARE_LOOP="$(cargo build --quiet --profile "$PROFILE" --bench bare_loop --message-format json |
+    python3 -c 'import json, sys; print(*filter(None, (json.loads(line).get("executable") for line in sys.stdin)))')"
 fi
-export CLIPDATA
+export CLIPDATA BARE_LOOP="${BARE_LOOP:-}"
 
 if ! PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; then
   as=""; [ "$(id -u)" = 0 ] || as="sudo"

@@ -52,8 +52,7 @@ fn the_page_holds_counts_and_pictures_and_loads_nothing() {
     }
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"), "captions are shown as texts");
     assert_eq!(page.matches("data:image/jpeg;base64,").count(), 3);
-    for shown in
-        ["<code>http_404</code>", "<code>not_an_image</code>", "/gone.jpg", "50.0%", "Width", "Time of a download"]
+    for shown in ["<code>http_404</code>", "<code>not_an_image</code>", "/gone", "50.0%", "Width", "Time of a download"]
     {
         assert!(page.contains(shown), "{shown}");
     }

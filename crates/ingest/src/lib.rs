@@ -28,6 +28,6 @@ pub mod url_list;
 pub use config::DownloadConfig;
 pub use error::{Error, Result};
 pub use failure::{FailureKind, SampleFailure};
-pub use pipeline::{Observer, RetryConfig, RowEnd, SealedShard, StopToken, download, retry};
+pub use pipeline::{Ahead, Observer, RetryConfig, RowEnd, SealedShard, StopToken, download, retry};
 pub use report::DownloadReport;
 pub use table::{StatsOptions, TableStats, stats};

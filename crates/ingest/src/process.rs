@@ -130,7 +130,7 @@ impl Job<'_> {
             decode(self.body, &self.limits, JpegScale::Full)?;
             return Ok((self.body.clone(), original));
         }
-        let picture = decode(self.body, &self.limits, scale(&self.header, geometry, original, options))?;
+        let picture = decode(self.body, &self.limits, decode_scale(&self.header, geometry, original, options))?;
         let picture = resized(on_white(picture), geometry, orientation, original, options)?;
         // Turned when it is small.
         let mut picture = orientation.apply(picture);
@@ -181,8 +181,9 @@ fn target(geometry: Geometry, original: Size) -> Size {
 }
 
 /// The smallest scale at which the decoder still gives as many pixels as are wanted.
-fn scale(header: &ImageHeader, geometry: Geometry, original: Size, options: &ProcessOptions) -> JpegScale {
-    if header.format != Format::Jpeg || options.downscale_interpolation != Interpolation::Area {
+pub fn decode_scale(header: &ImageHeader, geometry: Geometry, original: Size, options: &ProcessOptions) -> JpegScale {
+    let may_scale = options.scaled_decode && options.downscale_interpolation == Interpolation::Area;
+    if header.format != Format::Jpeg || !may_scale {
         return JpegScale::Full;
     }
     let target = target(geometry, original);

@@ -9,6 +9,7 @@ use shards::store::Folder;
 
 pub use self::format::{IncrementalMode, OutputFormat};
 pub use self::manifest::Manifest;
+pub(crate) use self::sample_files::Leftovers;
 pub(crate) use self::sink::{Place, Sink};
 
 use crate::config::between;

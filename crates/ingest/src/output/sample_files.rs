@@ -22,14 +22,24 @@ enum Target {
     Direct { folder: Folder, name: String },
 }
 
+/// What is done about samples that are there already, where they cannot be replaced as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leftovers {
+    /// A try that was cut off left them, and they may be none this time.
+    Deleted,
+    /// Most of them are written again as they are.
+    Overwritten,
+}
+
 impl SampleFiles {
     /// Starts the folder `name` within `folder`.
-    pub(super) fn create(folder: &Folder, name: &str) -> Result<Self> {
+    pub(super) fn create(folder: &Folder, name: &str, leftovers: Leftovers) -> Result<Self> {
         let target = match folder.local_path() {
             Some(path) => Target::Staged(StagedFolder::create(&path.join(name))?),
             None => {
-                // A try that was cut off may have left samples that are none this time.
-                folder.delete(name)?;
+                if leftovers == Leftovers::Deleted {
+                    folder.delete(name)?;
+                }
                 Target::Direct { folder: folder.clone(), name: name.to_owned() }
             }
         };

@@ -7,7 +7,7 @@ use shards::store::Folder;
 use shards::writer::ShardWriter;
 
 use super::OutputFormat;
-use super::sample_files::SampleFiles;
+use super::sample_files::{Leftovers, SampleFiles};
 use crate::encode::EncodeFormat;
 use crate::error::{Error, Result};
 
@@ -40,12 +40,14 @@ enum Samples {
 
 impl Sink {
     /// Starts the shard `name`.
-    pub(crate) fn create(place: Place, name: String) -> Result<Self> {
+    pub(crate) fn create(place: Place, name: String, leftovers: Leftovers) -> Result<Self> {
         let file = |extension: &str| place.folder.create(&format!("{name}.{extension}"));
         let samples = match place.format {
             OutputFormat::Webdataset => Samples::Tar(Box::new(ShardWriter::new(file("tar")?))),
-            OutputFormat::Files => Samples::Files(SampleFiles::create(&place.folder, &name)?),
-            OutputFormat::Csv => Samples::Csv(SampleFiles::create(&place.folder, &name)?, Box::new(index()?)),
+            OutputFormat::Files => Samples::Files(SampleFiles::create(&place.folder, &name, leftovers)?),
+            OutputFormat::Csv => {
+                Samples::Csv(SampleFiles::create(&place.folder, &name, leftovers)?, Box::new(index()?))
+            }
             OutputFormat::Parquet => Samples::InTable,
             OutputFormat::Dummy => Samples::Nowhere,
         };

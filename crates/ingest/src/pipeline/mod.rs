@@ -80,11 +80,35 @@ pub struct RowEnd<'a> {
     pub trace: &'a Trace,
 }
 
+/// How far a run has looked ahead.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead {
+    /// Rows that it has downloaded or will download, of the shards planned so far.
+    pub rows: u64,
+    /// All rows of these shards, those of shards that it leaves out as well.
+    pub listed: u64,
+    /// The part of the list, 0 to 1, that they were planned from; `None` where that is not known.
+    pub list_read: Option<f64>,
+}
+
+impl Ahead {
+    /// Rows that the run downloads in all: known when the whole list has been read, estimated before.
+    pub fn rows_in_all(&self) -> Option<f64> {
+        let read = self.list_read.filter(|read| *read > 0.0)?;
+        Some(self.rows as f64 + self.listed as f64 * (1.0 - read) / read)
+    }
+}
+
 /// Is told how a run goes on, from several threads; whatever it does holds the run up.
 pub trait Observer: Send + Sync {
     /// A row ended.
     fn row_finished(&self, row: &RowEnd<'_>) {
         let _ = row;
+    }
+
+    /// The next shard is planned, or all are.
+    fn looked_ahead(&self, ahead: &Ahead) {
+        let _ = ahead;
     }
 
     /// A shard is complete.
@@ -112,7 +136,7 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
     let mut input = config.input.clone();
     let instructions = InstructionColumns::find(&config.process, &mut input.save_additional_columns);
     let list = UrlList::open(&input)?;
-    let invalid_utf8 = list.invalid_utf8_counter();
+    let (invalid_utf8, read) = (list.invalid_utf8_counter(), list.read_so_far());
     let layout = layout(config, instructions.stored(list.columns().extra.clone()), &list);
     let folder = &config.output.output_folder;
     folder.prepare()?;
@@ -122,8 +146,9 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
     let output = config.output.clone();
     let tasks = plan.map(move |task| task.map(|task| ShardTask { shard_id: task.shard_id + first_shard, ..task }));
     let tasks = tasks.filter(move |task| task.as_ref().map_or(true, |task| output.owns(task.shard_id)));
+    let planned = move |task| Planned { task: Task::Fresh(task), list_read: read.share() };
     let made = Made { layout, instructions };
-    let mut report = run(config, made, Box::new(tasks.map(|task| task.map(Task::Fresh))), observer, stop)?;
+    let mut report = run(config, made, Box::new(tasks.map(move |task| task.map(&planned))), observer, stop)?;
     report.invalid_utf8_rows = invalid_utf8.load(Ordering::Relaxed);
     Ok(report)
 }
@@ -134,13 +159,29 @@ enum Task {
     Again(Box<RetryTask>),
 }
 
+impl Task {
+    /// Rows that it downloads.
+    fn rows(&self) -> u64 {
+        match self {
+            Self::Fresh(task) => task.rows.len() as u64,
+            Self::Again(task) => task.rows.len() as u64,
+        }
+    }
+}
+
+/// A task, and the part of the list that had been read when it was made; `None` where that is not known.
+struct Planned {
+    task: Task,
+    list_read: Option<f64>,
+}
+
 /// What the columns of the list are made into.
 struct Made {
     layout: MetadataLayout,
     instructions: InstructionColumns,
 }
 
-type Tasks = Box<dyn Iterator<Item = Result<Task>> + Send>;
+type Tasks = Box<dyn Iterator<Item = Result<Planned>> + Send>;
 
 /// Runs the stages over all of `tasks`.
 fn run(
@@ -158,6 +199,7 @@ fn run(
         format: shard_format(config, made.layout),
         budget: ByteBudget::new(config.memory_budget_bytes),
         report: DownloadReport::default(),
+        ahead: Ahead::default(),
     };
     let outcome = run_to_end(&mut run, tasks, stop);
     let Run { stages, mut report, .. } = run;
@@ -234,6 +276,7 @@ struct Run {
     format: ShardFormat,
     budget: ByteBudget,
     report: DownloadReport,
+    ahead: Ahead,
 }
 
 /// A shard to be written, and those of its rows that are downloaded, with their places.
@@ -259,7 +302,7 @@ impl Running {
 }
 
 impl Run {
-    async fn until_stopped(&mut self, planned: mpsc::Receiver<Result<Task>>, stop: &StopToken) -> Result<()> {
+    async fn until_stopped(&mut self, planned: mpsc::Receiver<Result<Planned>>, stop: &StopToken) -> Result<()> {
         let (end_sender, ends) = mpsc::channel(SHARDS_IN_FLIGHT);
         let mut running = Running { rows: JoinSet::new(), ends, open_shards: 0, open_rows: 0 };
         let outcome = tokio::select! {
@@ -279,21 +322,33 @@ impl Run {
 
     async fn drive(
         &mut self,
-        mut planned: mpsc::Receiver<Result<Task>>,
+        mut planned: mpsc::Receiver<Result<Planned>>,
         running: &mut Running,
         ends: mpsc::Sender<ShardEnd>,
     ) -> Result<()> {
-        while let Some(task) = planned.recv().await {
-            let Some(work) = self.work(task?)? else { continue };
+        while let Some(planned) = planned.recv().await {
+            let Some(work) = self.looked_ahead(planned?)? else { continue };
             while !running.has_room_for(work.order.rows as u64) {
                 self.advance(running).await?;
             }
             self.begin(work, running, ends.clone()).await?;
         }
+        self.ahead.list_read = Some(1.0);
+        self.stages.observer.looked_ahead(&self.ahead);
         while running.open_shards > 0 {
             self.advance(running).await?;
         }
         Ok(())
+    }
+
+    /// What is to be done for the next task.
+    fn looked_ahead(&mut self, Planned { task, list_read }: Planned) -> Result<Option<Work>> {
+        self.ahead.listed += task.rows();
+        self.ahead.list_read = list_read;
+        let work = self.work(task)?;
+        self.ahead.rows += work.as_ref().map_or(0, |work| work.rows.len() as u64);
+        self.stages.observer.looked_ahead(&self.ahead);
+        Ok(work)
     }
 
     /// What is to be done for a task; `None` where an earlier run did it, or another one is about it.

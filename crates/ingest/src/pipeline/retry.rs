@@ -9,8 +9,8 @@ use shards::store::Folder;
 use shards::summary::{ShardSummary, complete_shards};
 use shards::uri::ShardUri;
 
-use super::kept::Kept;
-use super::{Observer, StopToken};
+use super::kept::{Files, Kept, KeptSamples, Tar};
+use super::{Observer, Planned, StopToken, Task};
 use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::fetch::FetchOptions;
@@ -44,8 +44,8 @@ pub struct RetryConfig {
 pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken) -> Result<DownloadReport> {
     let manifest =
         Manifest::read(&config.folder)?.ok_or_else(|| Error::NoManifest { folder: config.folder.to_string() })?;
-    if !matches!(manifest.output_format, OutputFormat::Webdataset | OutputFormat::Parquet) {
-        let reason = format!("expected shards of format webdataset or parquet, got {}", manifest.output_format);
+    if manifest.output_format == OutputFormat::Dummy {
+        let reason = "expected shards with samples, got those of a dummy run".to_owned();
         return Err(Error::Config { option: "output_format", reason });
     }
     let download = download_config(config, &manifest);
@@ -64,14 +64,13 @@ pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken
         return Err(Error::Config { option: "verify_hash", reason });
     }
     let made = super::Made { layout, instructions };
-    let tasks = names.into_iter().filter_map(move |name| shards.task(&name).transpose());
-    super::run(
-        &download,
-        made,
-        Box::new(tasks.map(|task| task.map(|task| super::Task::Again(Box::new(task))))),
-        observer,
-        stop,
-    )
+    let count = names.len() as f64;
+    let tasks = names.into_iter().enumerate().filter_map(move |(place, name)| {
+        let list_read = Some((place + 1) as f64 / count);
+        let planned = |task| Planned { task: Task::Again(Box::new(task)), list_read };
+        shards.task(&name).map(|task| task.map(planned)).transpose()
+    });
+    super::run(&download, made, Box::new(tasks), observer, stop)
 }
 
 fn download_config(config: &RetryConfig, manifest: &Manifest) -> DownloadConfig {
@@ -143,21 +142,28 @@ impl Shards {
         if rows.is_empty() {
             return Ok(None);
         }
-        let tar = match self.manifest.output_format {
-            OutputFormat::Webdataset => {
-                Some((ShardUri::parse(&format!("{}/{name}.tar", self.folder))?, self.manifest.process.encode_format))
-            }
-            _ => None,
-        };
         let total = table.rows.len();
         Ok(Some(RetryTask {
             shard_id: name.parse().unwrap_or_default(),
             name: name.to_owned(),
             rows,
             total,
-            kept: Kept::new(table.rows, again, tar),
+            kept: Kept::new(table.rows, again, self.samples(name)?),
             fingerprint: summary.and_then(|summary| summary.rows_sha256),
         }))
+    }
+
+    fn samples(&self, name: &str) -> Result<KeptSamples> {
+        let image = self.manifest.process.encode_format;
+        Ok(match self.manifest.output_format {
+            OutputFormat::Webdataset => {
+                KeptSamples::Tar(Tar::new(ShardUri::parse(&format!("{}/{name}.tar", self.folder))?, image))
+            }
+            OutputFormat::Files | OutputFormat::Csv => {
+                KeptSamples::Files(Files { folder: self.folder.clone(), shard: name.to_owned(), image })
+            }
+            OutputFormat::Parquet | OutputFormat::Dummy => KeptSamples::InTable,
+        })
     }
 
     fn is_wanted(&self, kind: &str) -> bool {

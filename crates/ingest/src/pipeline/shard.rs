@@ -19,7 +19,7 @@ use super::early::Early;
 use super::kept::Kept;
 use super::row::RowOutcome;
 use crate::error::{Error, Result};
-use crate::output::{OutputFormat, Place, Sink};
+use crate::output::{Leftovers, OutputFormat, Place, Sink};
 
 /// How all shards of a download are written.
 #[derive(Clone)]
@@ -96,7 +96,7 @@ pub(super) fn open(
 
 fn write(format: &ShardFormat, order: Order, mut outcomes: mpsc::Receiver<PlacedOutcome>) -> ShardEnd {
     let Order { rows, mut kept, claim, .. } = order;
-    let mut shard = OpenShard::create(format, order.shard_id, order.name)?;
+    let mut shard = OpenShard::create(format, order.shard_id, order.name, kept.leftovers())?;
     let mut early = Early::default();
     for place in 0..rows {
         if let Some(stored) = kept.take(place)? {
@@ -131,8 +131,8 @@ struct OpenShard<'a> {
 }
 
 impl<'a> OpenShard<'a> {
-    fn create(format: &'a ShardFormat, shard_id: u64, name: String) -> Result<Self> {
-        let sink = Sink::create(format.place.clone(), name.clone())?;
+    fn create(format: &'a ShardFormat, shard_id: u64, name: String, leftovers: Leftovers) -> Result<Self> {
+        let sink = Sink::create(format.place.clone(), name.clone(), leftovers)?;
         let now = if format.deterministic { 0.0 } else { unix_seconds() };
         let summary = ShardSummary {
             count: 0,

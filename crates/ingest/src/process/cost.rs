@@ -1,6 +1,6 @@
 //! How much memory one picture takes on its way from body to stored bytes: an upper bound, from its header alone.
 
-use super::{Job, scale, target};
+use super::{Job, decode_scale, target};
 use crate::blur::blur_cost;
 use crate::encode::EncodeFormat;
 use crate::resize::resize_cost;
@@ -11,7 +11,7 @@ impl Job<'_> {
     /// the same for both sides exchanged.
     pub(super) fn cost(&self, stored: Size) -> u64 {
         let geometry = self.geometry(stored);
-        let scale = scale(&self.header, geometry, stored, self.options);
+        let scale = decode_scale(&self.header, geometry, stored, self.options);
         let decoded = Size::new(scale.apply(stored.width), scale.apply(stored.height));
         let target = target(geometry, stored);
         let depth = self.header.memory.per_pixel.min(4);

@@ -70,11 +70,13 @@ fn each_mode_gives_its_size() {
 fn a_reduced_decode_is_never_smaller_than_the_target() {
     let header = read_header(&jpeg(600, 450).body, &Limits::default()).unwrap();
     let original = Size::new(600, 450);
-    let at = |size| scale(&header, Geometry::Resize(size), original, &options());
+    let at = |size| decode_scale(&header, Geometry::Resize(size), original, &options());
     assert_eq!(at(Size::new(75, 56)), JpegScale::Eighth);
     assert_eq!(at(Size::new(76, 57)), JpegScale::Quarter);
     assert_eq!(at(Size::new(300, 225)), JpegScale::Half);
     assert_eq!(at(Size::new(301, 226)), JpegScale::Full);
+    let in_full = ProcessOptions { scaled_decode: false, ..options() };
+    assert_eq!(decode_scale(&header, Geometry::Resize(Size::new(75, 56)), original, &in_full), JpegScale::Full);
 }
 
 #[test]

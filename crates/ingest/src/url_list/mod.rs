@@ -24,6 +24,7 @@ mod line;
 mod options;
 mod preset;
 mod quoted;
+mod read_so_far;
 mod row_groups;
 mod source;
 mod tables;
@@ -42,6 +43,7 @@ use self::files::ListFile;
 pub use self::format::InputFormat;
 pub use self::options::InputOptions;
 pub use self::preset::Preset;
+pub use self::read_so_far::ReadSoFar;
 use self::source::Source;
 
 /// One row of a list.
@@ -116,6 +118,7 @@ pub struct UrlList {
     /// The first file as it was opened to look at its columns: what is far away is asked for once.
     first: Option<Rows>,
     invalid_utf8: Arc<AtomicU64>,
+    read: ReadSoFar,
 }
 
 impl UrlList {
@@ -132,7 +135,8 @@ impl UrlList {
             preset: options.preset,
         };
         let columns = Columns { caption: false, extra: Vec::new() };
-        let mut list = Self { files, format, wanted, columns, first: None, invalid_utf8: Arc::default() };
+        let read = ReadSoFar::of(&files);
+        let mut list = Self { files, format, wanted, columns, first: None, invalid_utf8: Arc::default(), read };
         let (columns, rows) = list.open_file(0)?;
         list.columns = columns;
         list.first = Some(rows);
@@ -152,6 +156,11 @@ impl UrlList {
     /// A counter of the rows met so far that were not UTF-8.
     pub fn invalid_utf8_counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.invalid_utf8)
+    }
+
+    /// How much of it has been read, now and later.
+    pub fn read_so_far(&self) -> ReadSoFar {
+        self.read.clone()
     }
 
     /// The rows of file number `index`.
@@ -177,13 +186,14 @@ impl UrlList {
     fn open_file(&self, index: usize) -> Result<(Columns, Rows)> {
         let (file, wanted) = (&self.files[index], &self.wanted);
         let lossy = Lossy(Arc::clone(&self.invalid_utf8));
+        let source = || Source::open(file, &self.read);
         match self.format {
-            InputFormat::Txt => text::lines(Source::open(file)?, wanted, lossy),
-            InputFormat::Tsv => text::tabbed(Source::open(file)?, wanted, lossy),
-            InputFormat::Csv => quoted::rows(Source::open(file)?, wanted, lossy),
-            InputFormat::Json => json::text(Source::open(file)?, wanted, lossy),
-            InputFormat::Jsonl => json::lines(Source::open(file)?, wanted, lossy),
-            InputFormat::Parquet => tables::rows(file, wanted, lossy),
+            InputFormat::Txt => text::lines(source()?, wanted, lossy),
+            InputFormat::Tsv => text::tabbed(source()?, wanted, lossy),
+            InputFormat::Csv => quoted::rows(source()?, wanted, lossy),
+            InputFormat::Json => json::text(source()?, wanted, lossy),
+            InputFormat::Jsonl => json::lines(source()?, wanted, lossy),
+            InputFormat::Parquet => tables::rows(file, wanted, lossy, &self.read),
         }
     }
 }
@@ -209,7 +219,8 @@ impl Lossy {
 /// # Errors
 /// When the file cannot be read.
 pub(crate) fn first_row_columns(path: &Path, format: InputFormat) -> Result<Option<(usize, Option<usize>)>> {
-    let source = || Source::open(&ListFile::local(path));
+    let list = ListFile::local(path);
+    let source = || Source::open(&list, &ReadSoFar::of(&[]));
     let row = match format {
         InputFormat::Txt => return Ok(Some((0, None))),
         InputFormat::Json | InputFormat::Jsonl | InputFormat::Parquet => return Ok(None),

@@ -55,6 +55,11 @@ impl Table {
         self.metadata.schema()
     }
 
+    /// How many rows it has.
+    pub(super) fn rows(&self) -> u64 {
+        u64::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
+    }
+
     /// The rows of `columns`, in the order of the file's columns.
     pub(super) fn pieces(self, columns: &[usize]) -> Pieces {
         let mask = ProjectionMask::roots(self.metadata.parquet_schema(), columns.iter().copied());

@@ -15,6 +15,7 @@ use shards::uri::ShardUri;
 
 use super::compression::Compression;
 use super::files::ListFile;
+use super::read_so_far::ReadSoFar;
 use crate::error::{Error, Result};
 
 /// Bytes that are read as they are asked for.
@@ -32,12 +33,12 @@ pub(super) struct Source {
 }
 
 impl Source {
-    /// Opens a list of text.
+    /// Opens a list of text, whose bytes count as `read` when they are.
     ///
     /// # Errors
     /// When it cannot be read, or is no text.
-    pub(super) fn open(list: &ListFile) -> Result<Self> {
-        let raw = open_raw(list)?;
+    pub(super) fn open(list: &ListFile, read: &ReadSoFar) -> Result<Self> {
+        let raw = Counted { raw: open_raw(list)?, read: read.clone() };
         let said = Compression::of_name(&list.name.to_string_lossy()).1;
         let buffered: Bytes = Box::new(BufReader::with_capacity(1 << 16, raw));
         Self::of(Arc::clone(&list.name), buffered, said)
@@ -138,6 +139,20 @@ impl Read for Raw {
             io::ErrorKind::Interrupted => error,
             kind => io::Error::new(kind, Broken(error)),
         })
+    }
+}
+
+/// Bytes that are counted as they come.
+struct Counted {
+    raw: Raw,
+    read: ReadSoFar,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.raw.read(buffer)?;
+        self.read.add(count as u64);
+        Ok(count)
     }
 }
 

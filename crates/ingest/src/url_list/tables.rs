@@ -14,6 +14,7 @@ use shards::metadata::{ColumnKind, ColumnValue};
 
 use super::files::ListFile;
 use super::line::MAX_LINE_BYTES;
+use super::read_so_far::{self, ReadSoFar};
 use super::row_groups::{Piece, Pieces, Table};
 use super::source::seekable;
 use super::{BadRow, Columns, ListedRow, Lossy, Rows, UrlRow, Wanted, columns};
@@ -22,11 +23,11 @@ use crate::error::{Error, Result};
 /// What a conversion between arrow's types comes to.
 type Converted<T> = std::result::Result<T, ArrowError>;
 
-/// The rows of a parquet file.
+/// The rows of a parquet file, which count as `read` in parts of its size.
 ///
 /// # Errors
 /// When the file cannot be opened or lacks a wanted column.
-pub(super) fn rows(list: &ListFile, wanted: &Wanted, lossy: Lossy) -> Result<(Columns, Rows)> {
+pub(super) fn rows(list: &ListFile, wanted: &Wanted, lossy: Lossy, read_so_far: &ReadSoFar) -> Result<(Columns, Rows)> {
     let path = Arc::clone(&list.name);
     let table = Table::open(seekable(list)?).map_err(|reason| Error::List { path: path.to_path_buf(), reason })?;
     let fields = table.schema().fields();
@@ -34,11 +35,11 @@ pub(super) fn rows(list: &ListFile, wanted: &Wanted, lossy: Lossy) -> Result<(Co
     let places = columns::by_header(&path, &header, wanted)?;
     let kinds: Vec<_> = places.extra.iter().map(|place| ColumnKind::of(fields[*place].data_type())).collect();
 
-    let mut read: Vec<usize> = places.extra.iter().chain(places.caption.iter()).copied().collect();
-    read.push(places.url);
-    read.sort_unstable();
-    read.dedup();
-    let within = |place: usize| read.iter().position(|read| *read == place).unwrap_or(0);
+    let mut read_columns: Vec<usize> = places.extra.iter().chain(places.caption.iter()).copied().collect();
+    read_columns.push(places.url);
+    read_columns.sort_unstable();
+    read_columns.dedup();
+    let within = |place: usize| read_columns.iter().position(|read| *read == place).unwrap_or(0);
     let cells = Cells {
         url: within(places.url),
         caption: places.caption.map(within),
@@ -47,8 +48,10 @@ pub(super) fn rows(list: &ListFile, wanted: &Wanted, lossy: Lossy) -> Result<(Co
     };
     let extra = wanted.extra.iter().cloned().zip(kinds).collect();
     let described = Columns { caption: places.caption.is_some(), extra };
-    let pieces = table.pieces(&read);
-    Ok((described, Box::new(TableRows { path, pieces, cells, next: 0, ready: Ready::Read(Vec::new().into_iter()) })))
+    let bytes_per_row = read_so_far::size(list).unwrap_or(0) as f64 / table.rows().max(1) as f64;
+    let read = Read { so_far: read_so_far.clone(), bytes_per_row };
+    let (pieces, ready) = (table.pieces(&read_columns), Ready::Read(Vec::new().into_iter()));
+    Ok((described, Box::new(TableRows { path, pieces, cells, next: 0, ready, read })))
 }
 
 /// Places of the columns within a batch.
@@ -65,6 +68,13 @@ struct TableRows {
     cells: Cells,
     next: u64,
     ready: Ready,
+    read: Read,
+}
+
+/// Counts rows by the share of the file's bytes that falls to them.
+struct Read {
+    so_far: ReadSoFar,
+    bytes_per_row: f64,
 }
 
 /// The rows of a piece.
@@ -106,6 +116,8 @@ impl Iterator for TableRows {
 impl TableRows {
     fn listed(&mut self, content: Content) -> ListedRow {
         let index = self.next;
+        let bytes = |rows: u64| (rows as f64 * self.read.bytes_per_row) as u64;
+        self.read.so_far.add(bytes(index + 1) - bytes(index));
         self.next += 1;
         let bad = |reason| BadRow { index, file: Arc::clone(&self.path), line: index + 1, reason };
         content.map(|(url, caption, extra)| UrlRow { index, url, caption, extra }).map_err(bad)

@@ -20,6 +20,16 @@ pub struct Moment {
     pub bytes_per_second: f64,
 }
 
+impl Moment {
+    /// Time until the last row ends, at the pace of now; `None` where that cannot be said.
+    pub fn left(&self, tally: &Tally) -> Option<Duration> {
+        let rows = (tally.ahead.rows_in_all()? - tally.rows as f64).max(0.0);
+        let mean = tally.rows as f64 / self.elapsed.as_secs_f64().max(1e-3);
+        let pace = if self.rows_per_second > 0.0 { self.rows_per_second } else { mean };
+        Duration::try_from_secs_f64(rows / pace).ok()
+    }
+}
+
 /// Counts and rates; failures by kind; slow hosts. Lines without anything to tell are empty.
 pub fn all(tally: &Tally, moment: &Moment) -> [String; 3] {
     [counts(tally, moment), failures(tally), slowest(tally)]
@@ -34,14 +44,26 @@ pub fn one(tally: &Tally, moment: &Moment) -> String {
 fn counts(tally: &Tally, moment: &Moment) -> String {
     let mean = tally.successes as f64 / moment.elapsed.as_secs_f64().max(1e-3);
     format!(
-        "{} rows, {} success, {:.0} images/s (mean {mean:.0}), {}/s, {}, {}",
+        "{}{} rows, {} success, {:.0} images/s (mean {mean:.0}), {}/s, {}, {}{}",
         human::thousands(tally.rows),
+        of_all(tally),
         human::percent(tally.successes, tally.rows),
         moment.images_per_second,
         human::bytes(moment.bytes_per_second as u64),
         human::counted(tally.shards, "shard"),
-        human::duration(Duration::from_secs(moment.elapsed.as_secs())).replace(".0s", "s"),
+        whole_seconds(moment.elapsed),
+        moment.left(tally).map_or_else(String::new, |left| format!(", ETA {}", whole_seconds(left))),
     )
+}
+
+/// How many rows there are; about how many, until the whole list has been read.
+fn of_all(tally: &Tally) -> String {
+    let about = if tally.ahead.list_read == Some(1.0) { "" } else { "~" };
+    tally.ahead.rows_in_all().map_or_else(String::new, |all| format!(" of {about}{}", human::thousands(all as u64)))
+}
+
+fn whole_seconds(duration: Duration) -> String {
+    human::duration(Duration::from_secs(duration.as_secs())).replace(".0s", "s")
 }
 
 fn failures(tally: &Tally) -> String {
@@ -71,6 +93,8 @@ fn slowest(tally: &Tally) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ingest::Ahead;
+
     use super::super::tally::Failures;
     use super::*;
 
@@ -80,6 +104,7 @@ mod tests {
         for (name, count) in [("http_404", 200), ("timeout", 100), ("dns", 40), ("empty", 5)] {
             tally.kinds.insert(name.to_owned(), Failures { count, ..Failures::default() });
         }
+        tally.ahead = Ahead { rows: 20_000, listed: 40_000, list_read: Some(0.5) };
         let slow = HostCounts { rows: 12, failures: 12, timeouts: 12, elapsed: Duration::from_secs(96) };
         tally.hosts.add("slow.example", slow);
         let moment = Moment {
@@ -89,7 +114,7 @@ mod tests {
             bytes_per_second: 34_500_000.0,
         };
         insta::assert_snapshot!(all(&tally, &moment).join("\n"), @r"
-        12,345 rows, 97.2% success, 612 images/s (mean 600), 34.5 MB/s, 1 shard, 20s
+        12,345 of ~60,000 rows, 97.2% success, 612 images/s (mean 600), 34.5 MB/s, 1 shard, 20s, ETA 1m 14s
         failed 345: http_404 200, timeout 100, dns 40
         slowest: slow.example (mean 8.0s, 12 timeouts)
         ");

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use ingest::{Observer, RowEnd, SealedShard};
+use ingest::{Ahead, Observer, RowEnd, SealedShard};
 use serde_json::json;
 use tools::terminal::LiveLines;
 use tools::{json, terminal};
@@ -48,6 +48,10 @@ impl Watch {
 impl Observer for Watch {
     fn row_finished(&self, row: &RowEnd<'_>) {
         self.tally().add(row);
+    }
+
+    fn looked_ahead(&self, ahead: &Ahead) {
+        self.tally().ahead = *ahead;
     }
 
     fn shard_sealed(&self, shard: &SealedShard) {
@@ -147,6 +151,8 @@ impl Voice {
         let tally = self.watch.tally();
         let event = json!({
             "rows": tally.rows,
+            "rows_expected": tally.ahead.rows_in_all().map(|rows| rows.round() as u64),
+            "eta_seconds": moment.left(&tally).map(|left| left.as_secs_f64()),
             "successes": tally.successes,
             "failed_to_download": tally.failed_to_download,
             "failed_to_resize": tally.failed_to_resize,

@@ -43,6 +43,14 @@ fn text(tally: &Tally, moment: &Moment) -> String {
             "Bytes of bodies by second, over the last 10 s.",
             moment.bytes_per_second,
         ),
+        tally.ahead.rows_in_all().map_or_else(String::new, |rows| {
+            single(
+                "clipdata_rows_expected",
+                "gauge",
+                "Rows of this run in all, estimated while the list is read.",
+                rows.round(),
+            )
+        }),
         single("clipdata_run_seconds", "gauge", "Time since the run began.", moment.elapsed.as_secs_f64()),
     ]
     .concat()

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use ingest::RowEnd;
+use ingest::{Ahead, RowEnd};
 use shards::metadata::Status;
 use tools::report::Buckets;
 
@@ -30,6 +30,8 @@ pub struct Failures {
 pub struct Tally {
     /// Rows that ended.
     pub rows: u64,
+    /// Rows that are to come, as far as that is known.
+    pub ahead: Ahead,
     /// Samples among them.
     pub successes: u64,
     /// Rows without a body.
