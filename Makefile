@@ -1,7 +1,7 @@
 # The few commands a developer types; each is a line or two of cargo.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test test-interop test-differential lint bench bench-download soak
+.PHONY: help deps demo test test-interop test-differential lint bench bench-download soak fuzz
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -42,3 +42,6 @@ bench-download: deps ## clipdata download beside img2dataset 1.47.0, from nginx 
 
 soak: deps ## the long test of memory, restarts and speed; SOAK=--quick for the short one
 	tests/soak/run.sh $(SOAK)
+
+fuzz: deps ## the parsers of foreign bytes, a minute each; needs a C++ compiler
+	tests/fuzz/run.sh

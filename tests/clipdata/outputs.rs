@@ -208,6 +208,18 @@ fn a_shard_that_another_run_is_about_is_left_to_it() {
 }
 
 #[test]
+fn the_claim_of_a_run_that_was_killed_when_all_was_written_is_cleared() {
+    let folder = TempDir::new().unwrap();
+    let (_server, list) = served(&folder, 6);
+    let output = path(&folder, "out");
+    let _ = download(&list, &output, &[]).success();
+    let expected = files(&output);
+    fs::write(Path::new(&output).join("00001.claim"), "").unwrap();
+    let _ = download(&list, &output, &[]).success();
+    assert_eq!(files(&output), expected);
+}
+
+#[test]
 fn failed_rows_are_tried_again_and_merged() {
     let folder = TempDir::new().unwrap();
     let (server, list) = served(&folder, 7);

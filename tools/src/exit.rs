@@ -34,9 +34,13 @@ impl std::fmt::Display for Hint {
     }
 }
 
+/// What is told where `RUST_LOG` does not say: warnings, without those of the S3 client about each place where it looks
+/// for its configuration.
+const LOGGED: &str = "warn,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
+
 /// Sends the libraries' warnings to standard error; `RUST_LOG` says more or less.
 pub fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

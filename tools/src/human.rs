@@ -45,7 +45,14 @@ pub fn bytes(count: u64) -> String {
 
 /// A share as a percentage with one decimal; `-` where there is nothing to divide by.
 pub fn percent(part: u64, whole: u64) -> String {
-    if whole == 0 { "-".to_owned() } else { format!("{:.1}%", 100.0 * part as f64 / whole as f64) }
+    let share = 100.0 * part as f64 / whole as f64;
+    match part {
+        _ if whole == 0 => "-".to_owned(),
+        // All and nothing are said of all and nothing only.
+        1.. if share < 0.05 => "<0.1%".to_owned(),
+        part if part < whole && share >= 99.95 => ">99.9%".to_owned(),
+        _ => format!("{share:.1}%"),
+    }
 }
 
 /// Year, month and day of the day that is `days` after 1970-01-01, in the Gregorian calendar.

@@ -13,7 +13,7 @@ fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     for argument in arguments {
         let flag = joined.last_mut().filter(|last| last.to_str().is_some_and(is_flag_without_value));
         match flag {
-            Some(flag) if ["True", "False", "true", "false"].iter().any(|value| argument == *value) => {
+            Some(flag) if ["True", "False", "true", "false", "1", "0"].iter().any(|value| argument == *value) => {
                 flag.push("=");
                 flag.push(argument);
             }

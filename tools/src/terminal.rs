@@ -58,7 +58,10 @@ impl LiveLines {
     }
 }
 
-/// Calls `stop` at the first Ctrl-C or SIGTERM, and ends the process at the second.
+/// What is said when a program begins to stop.
+pub const STOPPING: &str = "stopping; once more to stop at once";
+
+/// Calls `stop`, which says so, at the first Ctrl-C or SIGTERM, and ends the process at the second.
 ///
 /// # Errors
 /// When the watcher thread cannot be started.
@@ -75,7 +78,6 @@ pub fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> std::io::Result<()>
             };
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
             stop();
-            eprintln!("stopping; once more to stop at once");
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
             // What a shell expects of a program that Ctrl-C ended.
             std::process::exit(130);

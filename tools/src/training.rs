@@ -74,6 +74,7 @@ pub fn stop_on_interrupt() -> anyhow::Result<Stop> {
     let stop = Stop::default();
     let stopper = stop.clone();
     let interrupted = move || {
+        eprintln!("{}", terminal::STOPPING);
         stopper.set();
         shards::store::end_commands();
     };

@@ -64,6 +64,42 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
+    /// Names that rows can be chosen by, those of HTTP statuses (`http_404`) left out.
+    pub const NAMES: [&'static str; 26] = [
+        "bad_row",
+        "bad_url",
+        "scheme",
+        "forbidden_address",
+        "dns",
+        "connect",
+        "timeout",
+        "redirect",
+        "protocol",
+        "http_status",
+        "opt_out",
+        "robots_txt",
+        "too_large",
+        "truncated_body",
+        "content_encoding",
+        "hash_mismatch",
+        "empty",
+        "not_an_image",
+        "unsupported_format",
+        "truncated_image",
+        "decode",
+        "too_many_pixels",
+        "too_small",
+        "aspect_ratio",
+        "encode",
+        "internal",
+    ];
+
+    /// Whether a failure can have this name.
+    pub fn is_name(name: &str) -> bool {
+        let status = name.strip_prefix("http_").filter(|code| code.len() == 3);
+        Self::NAMES.contains(&name) || status.is_some_and(|code| code.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
     /// The stable name, in snake case; HTTP statuses as `http_404`.
     pub fn name(self) -> String {
         match self {

@@ -27,13 +27,21 @@ pub struct DownloadReport {
     pub rows_already_done: u64,
     /// Shards left out because another run is about them at this moment.
     pub shards_elsewhere: u64,
+    /// Shards that the whole list makes, other machines' included; `None` where it was not read to its end.
+    pub shards_in_list: Option<u64>,
+    /// Which of the machines that share the list this is, from 0.
+    pub rank: usize,
+    /// How many there are.
+    pub world_size: usize,
     /// Rows of the list that were not UTF-8.
     pub invalid_utf8_rows: u64,
     /// Bytes of the bodies that arrived, decompressed, in this run.
     pub bytes_downloaded: u64,
     /// Seconds that this run took.
     pub seconds: f64,
-    /// Samples that this run made, those of earlier runs left out.
+    /// Rows that this run downloaded, or tried to, of shards that it sealed.
+    pub tried_by_this_run: u64,
+    /// Samples among them.
     pub made_by_this_run: u64,
     /// `made_by_this_run` by second.
     pub images_per_second: f64,

@@ -30,7 +30,7 @@ pub enum Error {
         reason: String,
     },
     /// A source of bytes (http, s3, pipe) failed.
-    #[error("shard `{uri}`: {reason}")]
+    #[error("`{uri}`: {reason}")]
     Source {
         /// The shard.
         uri: String,

@@ -41,6 +41,9 @@ pub struct Manifest {
     pub deterministic: bool,
     /// What was done with the pictures.
     pub process: ProcessOptions,
+    /// Shards that the list makes, written by a run that has read it to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shards: Option<u64>,
 }
 
 impl Manifest {
@@ -58,6 +61,7 @@ impl Manifest {
             oom_shard_count: output.oom_shard_count,
             deterministic: output.deterministic,
             process: config.process.clone(),
+            shards: None,
         }
     }
 
@@ -83,14 +87,32 @@ impl Manifest {
         // Two runs that start together write it one after the other, and what a killed one left of it is cleared.
         let _claim = folder.claim_soon("manifest")?;
         let Some(before) = Self::read(folder)? else {
-            let text = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal { what: error.to_string() })?;
-            return Ok(folder.write(NAME, &text)?);
+            return self.write(folder);
         };
         let differences = differences(&before.settings(), &self.settings());
         if differences.is_empty() {
             return Ok(());
         }
         Err(Error::OtherOptions { folder: folder.to_string(), differences: differences.join(", ") })
+    }
+
+    /// Writes down how many shards the list of `folder` makes, so that whoever looks knows whether all are there.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read or written.
+    pub fn note_shards(folder: &Folder, shards: u64) -> Result<()> {
+        let _claim = folder.claim_soon("manifest")?;
+        match Self::read(folder)? {
+            Some(manifest) if manifest.shards != Some(shards) => {
+                Self { shards: Some(shards), ..manifest }.write(folder)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, folder: &Folder) -> Result<()> {
+        let text = serde_json::to_vec_pretty(self).map_err(|error| Error::Internal { what: error.to_string() })?;
+        Ok(folder.write(NAME, &text)?)
     }
 
     /// Everything by name, as far as two runs have to agree on it. The list may have another name: its rows are compared.
@@ -104,6 +126,7 @@ impl Manifest {
             }
         }
         settings.remove("url_list");
+        settings.remove("shards");
         settings
     }
 }
@@ -111,7 +134,11 @@ impl Manifest {
 fn differences(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Vec<String> {
     let names = before.keys().chain(now.keys().filter(|name| !before.contains_key(*name)));
     let differing = names.filter(|name| before.get(*name) != now.get(*name));
-    let shown = |value: Option<&Value>| value.map_or_else(|| "unknown".to_owned(), Value::to_string);
+    let shown = |value: Option<&Value>| match value {
+        None => "unknown".to_owned(),
+        Some(Value::Null) => "not given".to_owned(),
+        Some(value) => value.to_string(),
+    };
     differing.map(|name| format!("{name} was {} and is {}", shown(before.get(name)), shown(now.get(name)))).collect()
 }
 

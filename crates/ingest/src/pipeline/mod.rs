@@ -18,7 +18,7 @@ mod shard;
 mod stop;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
@@ -36,7 +36,7 @@ use self::decode_pool::DecodePool;
 use self::kept::Kept;
 use self::retry::RetryTask;
 use self::row::Stages;
-use self::shard::{Order, ShardEnd, ShardFormat};
+use self::shard::{Made as ShardMade, Order, ShardEnd, ShardFormat};
 use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
@@ -111,6 +111,11 @@ pub trait Observer: Send + Sync {
         let _ = ahead;
     }
 
+    /// The rows of a shard are begun.
+    fn shard_opened(&self, name: &str) {
+        let _ = name;
+    }
+
     /// A shard is complete.
     fn shard_sealed(&self, shard: &SealedShard) {
         let _ = shard;
@@ -143,13 +148,21 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
     let first_shard = existing::prepared(&config.output)?;
     Manifest::of(config).keep(folder)?;
     let plan = Plan::new(list, config.output.number_sample_per_shard, config.input.packing);
-    let output = config.output.clone();
+    let (output, shards) = (config.output.clone(), Arc::new(AtomicU64::new(first_shard)));
+    let counter = Arc::clone(&shards);
     let tasks = plan.map(move |task| task.map(|task| ShardTask { shard_id: task.shard_id + first_shard, ..task }));
+    let tasks = tasks.inspect(move |task| _ = counter.fetch_add(task.is_ok().into(), Ordering::Relaxed));
     let tasks = tasks.filter(move |task| task.as_ref().map_or(true, |task| output.owns(task.shard_id)));
     let planned = move |task| Planned { task: Task::Fresh(task), list_read: read.share() };
     let made = Made { layout, instructions };
     let mut report = run(config, made, Box::new(tasks.map(move |task| task.map(&planned))), observer, stop)?;
     report.invalid_utf8_rows = invalid_utf8.load(Ordering::Relaxed);
+    (report.rank, report.world_size) = (config.output.rank, config.output.world_size);
+    if !report.interrupted {
+        let shards = shards.load(Ordering::Relaxed);
+        Manifest::note_shards(folder, shards)?;
+        report.shards_in_list = Some(shards - first_shard);
+    }
     Ok(report)
 }
 
@@ -212,6 +225,7 @@ fn run(
     // What ended the run first is the one to tell.
     outcome?;
     sized?;
+    config.output.output_folder.clear_idle_claims()?;
     report.interrupted = stop.is_stopped();
     report.seconds = started.elapsed().as_secs_f64();
     report.images_per_second = report.made_by_this_run as f64 / report.seconds.max(f64::EPSILON);
@@ -407,6 +421,7 @@ impl Run {
     /// Opens a shard and gets all its rows under way.
     async fn begin(&mut self, work: Work, running: &mut Running, ends: mpsc::Sender<ShardEnd>) -> Result<()> {
         let rows = work.order.rows as u64;
+        self.stages.observer.shard_opened(&work.order.name);
         let outcomes = shard::open(self.format.clone(), work.order, ends)?;
         running.open_shards += 1;
         running.open_rows += rows;
@@ -436,8 +451,8 @@ impl Run {
             Some(joined) = running.rows.join_next() => joined.map_err(row_lost),
             Some(end) = running.ends.recv() => {
                 running.open_shards -= 1;
-                if let Ok(Some((shard, _))) = &end {
-                    running.open_rows -= shard.summary.count;
+                if let Ok(Some(made)) = &end {
+                    running.open_rows -= made.shard.summary.count;
                 }
                 self.shard_ended(end)
             }
@@ -446,10 +461,11 @@ impl Run {
     }
 
     fn shard_ended(&mut self, end: ShardEnd) -> Result<()> {
-        let Some((shard, bytes)) = end? else { return Ok(()) };
+        let Some(ShardMade { shard, fresh }) = end? else { return Ok(()) };
         self.report.add_sealed(&shard.summary);
-        self.report.made_by_this_run += shard.summary.successes;
-        self.report.bytes_downloaded += bytes;
+        self.report.tried_by_this_run += fresh.rows;
+        self.report.made_by_this_run += fresh.samples;
+        self.report.bytes_downloaded += fresh.bytes;
         self.stages.observer.shard_sealed(&shard);
         Ok(())
     }

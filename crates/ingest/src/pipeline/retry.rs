@@ -13,6 +13,7 @@ use super::kept::{Files, Kept, KeptSamples, Tar};
 use super::{Observer, Planned, StopToken, Task};
 use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::fetch::FetchOptions;
 use crate::output::{Manifest, OutputFormat, OutputOptions};
 use crate::process::{InstructionColumns, ProcessOptions};
@@ -42,6 +43,11 @@ pub struct RetryConfig {
 /// # Errors
 /// When the folder has no manifest or is of a format that cannot be merged, or for the reasons of a download.
 pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken) -> Result<DownloadReport> {
+    if let Some(unknown) = config.kinds.iter().find(|kind| !FailureKind::is_name(kind)) {
+        let reason =
+            format!("expected {} or a status such as http_404, got `{unknown}`", FailureKind::NAMES.join(", "));
+        return Err(Error::Config { option: "kinds", reason });
+    }
     let manifest =
         Manifest::read(&config.folder)?.ok_or_else(|| Error::NoManifest { folder: config.folder.to_string() })?;
     if manifest.output_format == OutputFormat::Dummy {

@@ -68,9 +68,23 @@ pub(super) struct Order {
 /// A finished row with its place in the shard.
 pub(super) type PlacedOutcome = (usize, RowOutcome);
 
-/// What comes of a shard: sealed, with the bytes that its bodies had; or `None` when rows
-/// stopped coming.
-pub(super) type ShardEnd = Result<Option<(SealedShard, u64)>>;
+/// A shard that this run has sealed.
+pub(super) struct Made {
+    pub shard: SealedShard,
+    pub fresh: Fresh,
+}
+
+/// What this run did for a shard; rows taken over as they were are left out.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Fresh {
+    pub rows: u64,
+    pub samples: u64,
+    /// Of their bodies.
+    pub bytes: u64,
+}
+
+/// What comes of a shard: sealed, or `None` when rows stopped coming.
+pub(super) type ShardEnd = Result<Option<Made>>;
 
 /// Rows that wait for the disk; those that wait for an earlier row are held beside.
 const QUEUE_ROWS: usize = 64;
@@ -126,7 +140,7 @@ struct OpenShard<'a> {
     name: String,
     sink: Sink,
     summary: ShardSummary,
-    bytes: u64,
+    fresh: Fresh,
     started: Instant,
 }
 
@@ -146,7 +160,7 @@ impl<'a> OpenShard<'a> {
             rows_sha256: None,
             tar_bytes: None,
         };
-        Ok(Self { format, shard_id, name, sink, summary, bytes: 0, started: Instant::now() })
+        Ok(Self { format, shard_id, name, sink, summary, fresh: Fresh::default(), started: Instant::now() })
     }
 
     /// Takes over a row as it was.
@@ -160,7 +174,9 @@ impl<'a> OpenShard<'a> {
     }
 
     fn push(&mut self, key: Option<SampleKey>, place: u64, outcome: RowOutcome) -> Result<()> {
-        self.bytes += outcome.trace.bytes.unwrap_or(0);
+        self.fresh.rows += 1;
+        self.fresh.samples += u64::from(outcome.result.is_ok());
+        self.fresh.bytes += outcome.trace.bytes.unwrap_or(0);
         match &outcome.result {
             Ok(_) => self.count(Status::Success, Status::Success.as_str()),
             Err(failure) => self.count(failure.kind.status(), &failure.kind.name()),
@@ -186,7 +202,7 @@ impl<'a> OpenShard<'a> {
         *self.summary.status_dict.entry(name.to_owned()).or_default() += 1;
     }
 
-    fn seal(mut self, rows: u64, fingerprint: Option<String>) -> Result<(SealedShard, u64)> {
+    fn seal(mut self, rows: u64, fingerprint: Option<String>) -> Result<Made> {
         let summary = &mut self.summary;
         if !summary.is_balanced() || summary.count != rows || self.sink.samples() != summary.successes {
             return Err(Error::Unbalanced {
@@ -204,7 +220,8 @@ impl<'a> OpenShard<'a> {
             summary.end_time = unix_seconds();
         }
         summary.write_to(&self.format.place.folder, &self.name)?;
-        Ok((SealedShard { shard_id: self.shard_id, name: self.name, summary: self.summary }, self.bytes))
+        let shard = SealedShard { shard_id: self.shard_id, name: self.name, summary: self.summary };
+        Ok(Made { shard, fresh: self.fresh })
     }
 }
 

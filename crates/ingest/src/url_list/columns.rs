@@ -1,12 +1,16 @@
 //! Which column of a list is which, by header or by looking at the first row.
 
 use std::path::Path;
+use std::sync::Once;
 
 use shards::metadata::{ColumnKind, ColumnValue};
 
 use super::preset::{Preset, url_decoded};
 use super::{BadRow, Columns, ListedRow, UrlRow, Wanted};
 use crate::error::{Error, Result};
+
+/// What columns of captions are called.
+const CAPTIONS: [&str; 5] = ["caption", "text", "title", "alt_text", "alt"];
 
 /// Places of the wanted columns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +48,23 @@ pub(super) fn by_header(path: &Path, header: &[String], wanted: &Wanted) -> Resu
     let place = |name: &str| find(header, name).ok_or_else(|| missing(name));
     let url = place(&wanted.url)?;
     let caption = wanted.caption.as_deref().map(place).transpose()?;
+    if wanted.caption.is_none() && wanted.preset.is_none() {
+        tell_of_captions(path, header);
+    }
     let extra = wanted.extra.iter().map(|name| place(name)).collect::<Result<_>>()?;
     let second_caption = wanted.second_caption().and_then(|name| find(header, name));
     Ok(Places { width: header.len(), url, caption, second_caption, extra, url_encoded: false })
+}
+
+/// Says, once, that a list has what look like captions and that nobody asked for them: found out later, it is a download
+/// to be made again.
+fn tell_of_captions(path: &Path, header: &[String]) {
+    static TOLD: Once = Once::new();
+    let is_caption = |name: &&String| CAPTIONS.iter().any(|caption| name.trim().eq_ignore_ascii_case(caption));
+    if let Some(name) = header.iter().find(is_caption) {
+        let path = path.display();
+        TOLD.call_once(|| tracing::warn!("`{path}` has a column `{name}`, which is not used: caption_col takes it"));
+    }
 }
 
 /// The places in a text file, told from its first row, and whether that row is a header.

@@ -192,6 +192,22 @@ impl Folder {
         Ok(None)
     }
 
+    /// Clears claims whose processes were killed after they had written all, so that nobody took them over. Those on S3
+    /// cannot be told from others.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn clear_idle_claims(&self) -> Result<()> {
+        let Self::Local(path) = self else { return Ok(()) };
+        for entry in fs::read_dir(path).map_err(Error::io("read", path))? {
+            let name = entry.map_err(Error::io("read", path))?.file_name();
+            if let Some(claimed) = name.to_str().and_then(|name| name.strip_suffix(".claim")) {
+                drop(self.claim(claimed)?);
+            }
+        }
+        Ok(())
+    }
+
     fn failed(&self, name: &str, error: &io::Error) -> Error {
         Error::Source { uri: format!("{self}/{name}"), reason: error.to_string() }
     }

@@ -28,6 +28,10 @@ const DEFAULT_REGION: &str = "us-east-1";
 /// A server that begins no answer for so long has forgotten us.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
+/// How the SDK says that it found no credentials.
+const CREDENTIALS_MISSING: [&str; 2] =
+    ["no providers in chain provided credentials", "the credential provider was not enabled"];
+
 static CLIENT: OnceLock<Client> = OnceLock::new();
 
 /// Asks for the object and reads it as it comes.
@@ -293,6 +297,12 @@ pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(deeper) = cause {
         text = format!("{text}: {deeper}");
         cause = deeper.source();
+    }
+    // The SDK then lists every place where it looked.
+    if CREDENTIALS_MISSING.iter().any(|missing| text.contains(missing)) {
+        return "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or AWS_NO_SIGN_REQUEST=1 \
+                for what is open to all"
+            .to_owned();
     }
     text
 }

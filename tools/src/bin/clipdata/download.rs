@@ -10,7 +10,7 @@ use tools::exit::{Hint, Outcome};
 use tools::{json, terminal};
 
 use crate::cli::{Download, Retry, Telling};
-use crate::watch::{Teller, Watch};
+use crate::watch::{Tally, Teller, Watch};
 use crate::{page, summary};
 
 /// Runs the download and prints its summary.
@@ -18,6 +18,10 @@ pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
     let telling = arguments.telling.clone();
     telling.check()?;
     let config = arguments.config()?;
+    if config.output.world_size > 1 {
+        let (rank, world_size) = (config.output.rank, config.output.world_size);
+        eprintln!("this is machine {rank} of {world_size}, counted from 0, and makes its share of the shards");
+    }
     let (report, watch) = observed(&telling, |watch, stop| ingest::download(&config, watch, stop))
         .with_context(|| format!("cannot download `{}`", config.input.url_list.display()))?;
     tell(&report, &watch, &config.output.output_folder, &telling)?;
@@ -33,8 +37,12 @@ pub fn retry(arguments: Retry) -> anyhow::Result<Outcome> {
     let (report, watch) = observed(&telling, |watch, stop| ingest::retry(&config, watch, stop))
         .with_context(|| format!("cannot retry `{folder}`"))?;
     if report.shards == 0 && !report.interrupted && !telling.json {
-        println!("`{folder}` has no failed rows of these kinds");
+        let which = if config.kinds.is_empty() { "" } else { " of these kinds" };
+        println!("`{folder}` has no failed rows{which}");
         return Ok(Outcome::Done);
+    }
+    if !telling.json {
+        print!("{}", summary::of_retry(&report));
     }
     tell(&report, &watch, folder, &telling)?;
     Ok(if report.interrupted { Outcome::Interrupted } else { Outcome::Done })
@@ -46,13 +54,14 @@ fn observed(
     run: impl FnOnce(Arc<Watch>, &StopToken) -> ingest::Result<DownloadReport>,
 ) -> anyhow::Result<(DownloadReport, Arc<Watch>)> {
     let stop = StopToken::new();
-    let stopper = stop.clone();
+    let (watch, teller) = Teller::start(telling).context("cannot show progress")?;
+    let (stopper, stopped) = (stop.clone(), Arc::clone(&watch));
     let interrupted = move || {
+        stopped.stopping();
         stopper.stop();
         shards::store::hurry();
     };
     terminal::on_interrupt(interrupted).context("cannot watch for Ctrl-C")?;
-    let (watch, teller) = Teller::start(telling).context("cannot show progress")?;
     let result = run(Arc::clone(&watch), &stop);
     teller.finish();
     Ok((result.map_err(explained)?, watch))
@@ -83,7 +92,7 @@ fn tell(report: &DownloadReport, watch: &Watch, folder: &Folder, telling: &Telli
             println!("to look at: {}", file.display());
         }
     }
-    if let Some(hint) = hint(report) {
+    if let Some(hint) = hint(report, &tally) {
         eprintln!("hint: {hint}");
     }
     Ok(())
@@ -97,19 +106,25 @@ fn with_rates(report: &DownloadReport) -> anyhow::Result<serde_json::Value> {
 }
 
 /// What to try where nearly everything failed in the same way.
-fn hint(report: &DownloadReport) -> Option<&'static str> {
-    if report.count == 0 && report.shards_elsewhere == 0 && !report.interrupted {
-        return Some("the list has no rows");
+fn hint(report: &DownloadReport, tally: &Tally) -> Option<String> {
+    if report.shards_in_list == Some(0) {
+        return Some("the list has no rows".to_owned());
     }
     let (kind, count) = report.failures_by_kind.iter().max_by_key(|(_, count)| **count)?;
     match kind.as_str() {
         _ if count * 2 < report.count => None,
         "forbidden_address" => Some(
-            "--allow-private-addresses lets URLs lead to this machine and to private networks; start in another --output-folder",
+            "--allow-private-addresses lets URLs lead to this machine and to private networks; \
+             `clipdata retry DIR --allow-private-addresses` tries these rows again"
+                .to_owned(),
         ),
-        "dns" | "connect" => Some("is this machine on the network? proxies are not used"),
-        "timeout" => Some("a larger --timeout or a smaller --thread-count may help"),
-        "bad_row" | "bad_url" | "scheme" => Some("--url-col names the column that holds the URL"),
+        "dns" | "connect" => Some("is this machine on the network? proxies are not used".to_owned()),
+        "timeout" => Some("a larger --timeout or a smaller --thread-count may help".to_owned()),
+        "bad_url" | "scheme" => Some(
+            "--url-col names the column that holds the URL; --input-format is told by the list's name unless given"
+                .to_owned(),
+        ),
+        "bad_row" => tally.kinds.get(kind).map(|failures| format!("the first of them: {}", failures.message)),
         _ => None,
     }
 }
@@ -117,7 +132,8 @@ fn hint(report: &DownloadReport) -> Option<&'static str> {
 fn outcome(report: &DownloadReport) -> Outcome {
     match report {
         _ if report.interrupted => Outcome::Interrupted,
-        _ if report.count == 0 && report.shards_elsewhere > 0 => Outcome::Done,
+        // All is left to other runs and other machines.
+        _ if report.count == 0 && report.shards_in_list.is_some_and(|shards| shards > 0) => Outcome::Done,
         _ if report.successes == 0 => Outcome::BadData,
         _ => Outcome::Done,
     }

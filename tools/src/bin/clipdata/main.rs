@@ -18,7 +18,11 @@ use tools::{exit, memory, spelling};
 fn main() -> ExitCode {
     memory::give_back_large_buffers();
     exit::start_logging();
-    let verb = cli::Cli::parse_from(spelling::arguments()).verb;
+    let mut arguments = spelling::arguments();
+    if cli::is_without_verb(&arguments) {
+        arguments.insert(1, "download".into());
+    }
+    let verb = cli::Cli::parse_from(arguments).verb;
     exit::finish(exit::guarded(|| match verb {
         cli::Verb::Download(arguments) => download::run(*arguments),
         cli::Verb::Retry(arguments) => download::retry(*arguments),

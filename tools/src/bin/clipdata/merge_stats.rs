@@ -1,8 +1,9 @@
 //! `clipdata merge-stats`: what all shards of a folder hold together, whoever made them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::bail;
+use ingest::output::Manifest;
 use serde::Serialize;
 use shards::store::Folder;
 use shards::summary::{ShardSummary, complete_shards, write_sizes};
@@ -20,8 +21,11 @@ struct Totals {
     failed_to_download: u64,
     failed_to_resize: u64,
     status_dict: BTreeMap<String, u64>,
-    /// Numbers of shards that are missing between the first and the last.
-    gaps: Vec<u64>,
+    /// Shards that the list makes; `None` where no run has read it to its end.
+    shards_in_list: Option<u64>,
+    /// Numbers of shards that are missing: of all, or between the first and the last where it is not known how many
+    /// there are.
+    missing: Vec<u64>,
 }
 
 /// Adds up the summaries, and writes `sizes.json` by them.
@@ -38,13 +42,14 @@ pub fn run(arguments: &MergeStats) -> anyhow::Result<Outcome> {
     if totals.shards == 0 {
         bail!("`{folder}` has no complete shard (NNNNN_stats.json)");
     }
-    totals.gaps = gaps(&numbers);
+    totals.shards_in_list = Manifest::read(&folder)?.and_then(|manifest| manifest.shards);
+    totals.missing = missing(&numbers, totals.shards_in_list);
     write_sizes(&folder)?;
     match arguments.json {
         true => json::line("totals", &totals)?,
         false => print!("{}", totals.table()),
     }
-    Ok(Outcome::Done)
+    Ok(if totals.missing.is_empty() { Outcome::Done } else { Outcome::BadData })
 }
 
 impl Totals {
@@ -66,25 +71,36 @@ impl Totals {
             let share = human::percent(*count, self.count);
             text.push_str(&format!("  {status:<22}{:>12}{share:>9}\n", human::thousands(*count)));
         }
-        if !self.gaps.is_empty() {
-            let named: Vec<String> = self.gaps.iter().take(10).map(u64::to_string).collect();
-            let more = if self.gaps.len() > 10 { ", …" } else { "" };
-            let missing = human::counted(self.gaps.len() as u64, "shard");
-            text.push_str(&format!("{missing} missing in between: {}{more}\n", named.join(", ")));
-        }
+        text.push_str(&self.completeness());
         text
+    }
+
+    fn completeness(&self) -> String {
+        let named: Vec<String> = self.missing.iter().take(10).map(u64::to_string).collect();
+        let more = if self.missing.len() > 10 { ", …" } else { "" };
+        let missing = human::counted(self.missing.len() as u64, "shard");
+        let missing = format!("{missing} missing: {}{more}", named.join(", "));
+        match (self.shards_in_list, self.missing.is_empty()) {
+            (Some(_), true) => "all shards of the list are there\n".to_owned(),
+            (Some(all), false) => format!("{missing} (of {})\n", human::thousands(all)),
+            (None, true) => "whether these are all is not known: no run has read the list to its end\n".to_owned(),
+            (None, false) => format!("{missing}, and perhaps more behind: no run has read the list to its end\n"),
+        }
     }
 }
 
-/// What is missing in a row of numbers.
-fn gaps(numbers: &[u64]) -> Vec<u64> {
-    let (Some(first), Some(last)) = (numbers.iter().min(), numbers.iter().max()) else { return Vec::new() };
+/// What is missing of so many numbers, or in a row of numbers.
+fn missing(numbers: &[u64], all: Option<u64>) -> Vec<u64> {
+    let there: BTreeSet<u64> = numbers.iter().copied().collect();
+    let (Some(first), Some(last)) = (there.first(), there.last()) else { return Vec::new() };
+    let expected = all.map_or(*first..last + 1, |all| 0..all);
     // A stray huge number must not be counted up to.
-    (*first..=*last).take(1_000_000).filter(|number| !numbers.contains(number)).collect()
+    expected.take(1_000_000).filter(|number| !there.contains(number)).collect()
 }
 
 #[test]
-fn gaps_are_found() {
-    assert_eq!(gaps(&[3, 0, 5]), [1, 2, 4]);
-    assert!(gaps(&[]).is_empty() && gaps(&[7]).is_empty());
+fn what_is_missing_is_found() {
+    assert_eq!(missing(&[3, 0, 5], None), [1, 2, 4]);
+    assert_eq!(missing(&[3, 1], Some(6)), [0, 2, 4, 5]);
+    assert!(missing(&[], None).is_empty() && missing(&[7], None).is_empty() && missing(&[1, 0], Some(2)).is_empty());
 }

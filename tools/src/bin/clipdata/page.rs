@@ -38,7 +38,7 @@ fn page(report: &DownloadReport, tally: &Tally, folder: &Folder) -> DownloadPage
     let clock = format!("{:02}:{:02} UTC", now / 3600 % 24, now / 60 % 60);
     DownloadPage {
         title: format!("Download of {last}"),
-        summary: format!("Into `{name}`; {end}finished {year}-{month:02}-{day:02} {clock}."),
+        summary: format!("Into {name}; {end}finished {year}-{month:02}-{day:02} {clock}."),
         command: command(),
         headlines: headlines(report),
         successes: report.successes,

@@ -19,6 +19,7 @@ pub fn text(report: &DownloadReport, tally: &Tally, output_folder: &str) -> Stri
         text.push_str(&slowest(&tally.hosts.slowest(HOSTS)));
     }
     text.push_str(&earlier(report));
+    text.push_str(&interrupted(report, tally));
     text.push_str(&format!(
         "{} in `{output_folder}`, {} downloaded in {}, {:.0} images/s, {}/s\n",
         human::counted(report.shards, "shard"),
@@ -89,9 +90,32 @@ fn short(name: &str) -> String {
     if chars <= 31 { name.to_owned() } else { format!("…{}", name.chars().skip(chars - 30).collect::<String>()) }
 }
 
-/// What other runs did.
+/// What a run that was stopped leaves undone.
+fn interrupted(report: &DownloadReport, tally: &Tally) -> String {
+    if !report.interrupted {
+        return String::new();
+    }
+    let dropped = tally.rows.saturating_sub(report.tried_by_this_run);
+    let rows = human::counted(dropped, "row");
+    format!("interrupted: {rows} of shards that were not complete dropped; the same command goes on\n")
+}
+
+/// What a retry did for the rows that it was about.
+pub fn of_retry(report: &DownloadReport) -> String {
+    let [tried, made] = [report.tried_by_this_run, report.made_by_this_run].map(human::thousands);
+    format!("{tried} rows tried again, {made} of them are samples now; their shards have\n")
+}
+
+/// What other machines and other runs do.
 fn earlier(report: &DownloadReport) -> String {
     let mut text = String::new();
+    if report.world_size > 1 {
+        let shards = match report.shards_in_list {
+            Some(shards) => format!("the list makes {} for all", human::counted(shards, "shard")),
+            None => "the list was not read to its end".to_owned(),
+        };
+        text.push_str(&format!("machine {} of {}, counted from 0: {shards}\n", report.rank, report.world_size));
+    }
     if report.shards_already_done > 0 {
         let (shards, rows) = (report.shards_already_done, human::thousands(report.rows_already_done));
         text.push_str(&format!(

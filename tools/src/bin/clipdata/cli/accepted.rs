@@ -15,11 +15,11 @@ pub struct Accepted {
     pub distributor: String,
     /// Without effect: there are no jobs to cut
     #[arg(long, value_name = "N")]
-    pub subjob_size: Option<u64>,
+    pub subjob_size: Option<String>,
     /// Without effect: a shard that cannot be written ends the run, and the same command goes on from there
     #[arg(long, value_name = "N")]
     pub max_shard_retry: Option<u64>,
-    /// False; --json tells what wandb would be told
+    /// Without effect, but for a warning: --json tells what wandb would be told
     #[arg(long, num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", hide_default_value = true, hide_possible_values = true, value_name = "BOOL", value_parser = switch)]
     pub enable_wandb: bool,
     /// Without effect
@@ -31,12 +31,12 @@ impl Accepted {
     /// Refuses what would be missed.
     ///
     /// # Errors
-    /// For Spark, Ray and wandb.
+    /// For Spark and Ray.
     pub fn check(&self) -> anyhow::Result<()> {
         if self.enable_wandb {
-            let hint =
-                Hint("--json writes every shard's counts as JSON Lines, and report.html has the plots".to_owned());
-            return Err(anyhow::anyhow!("--enable-wandb: there is no wandb here").context(hint));
+            tracing::warn!(
+                "--enable-wandb: there is no wandb here; --json writes every shard's counts as JSON Lines, and --report a page with the plots"
+            );
         }
         match self.distributor.as_str() {
             "multiprocessing" => Ok(()),

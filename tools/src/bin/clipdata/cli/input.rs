@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use anyhow::anyhow;
 use clap::Args;
 use ingest::plan::Packing;
 use ingest::url_list::{InputFormat, InputOptions, Preset};
+
+use tools::exit::Hint;
 
 use super::values::{list, optional, switch};
 
@@ -15,9 +18,9 @@ pub struct Input {
     /// The list: txt, csv, tsv, json, jsonl (each also .gz, .zst, .bz2 or .xz) or parquet; a file, a folder, a glob in
     /// quotes, http(s):// or s3://, with braces as in s3://bucket/part-{000..127}.parquet
     #[arg(value_name = "URL_LIST", required_unless_present = "url_list_flag")]
-    pub url_list: Option<PathBuf>,
+    pub url_list: Vec<PathBuf>,
     /// The list, as img2dataset names it
-    #[arg(long = "url-list", id = "url_list_flag", value_name = "URL_LIST", conflicts_with = "url_list", hide = true)]
+    #[arg(long = "url-list", id = "url_list_flag", value_name = "URL_LIST", hide = true)]
     pub url_list_flag: Option<PathBuf>,
     /// Columns and format of a known data set: cc3m, cc12m, laion, coyo, datacomp, sbu, yfcc or mscoco; other flags win
     #[arg(long, value_name = "NAME")]
@@ -41,8 +44,16 @@ pub struct Input {
 
 impl Input {
     /// What the flags say.
+    ///
+    /// # Errors
+    /// When they name more than one list.
     pub fn options(self) -> anyhow::Result<InputOptions> {
-        let url_list = self.url_list.or(self.url_list_flag).unwrap_or_default();
+        let mut lists = self.url_list.into_iter().chain(self.url_list_flag);
+        let url_list = lists.next().unwrap_or_default();
+        if let Some(second) = lists.next() {
+            let error = anyhow!("two lists are named, `{}` and `{}`", url_list.display(), second.display());
+            return Err(error.context(Hint("put a glob in quotes, 'lists/*.parquet', or name a folder".to_owned())));
+        }
         let mut options = match self.preset {
             Some(preset) => preset.options(url_list),
             None => InputOptions::new(url_list),

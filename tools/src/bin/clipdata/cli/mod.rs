@@ -9,6 +9,7 @@ mod picture;
 mod telling;
 mod values;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -23,6 +24,11 @@ pub use self::network::Network;
 pub use self::output::Output;
 pub use self::picture::Picture;
 pub use self::telling::Telling;
+
+/// Flags without a verb are img2dataset's, which has none.
+pub fn is_without_verb(arguments: &[OsString]) -> bool {
+    arguments.get(1).and_then(|argument| argument.to_str()).is_some_and(|first| first.starts_with("--url-list"))
+}
 
 /// Builds image-text data sets: downloads URL lists into tar shards, and looks at the tables around them.
 #[derive(Debug, Parser)]
@@ -146,7 +152,10 @@ impl Retry {
 const MERGE_STATS_EXAMPLES: &str = "\
 Examples:
   clipdata merge-stats laion
-  clipdata merge-stats s3://bucket/laion --json | jq .data.successes";
+  clipdata merge-stats s3://bucket/laion --json | jq .data.successes
+
+Exit codes: 0 no shard is missing, 1 some are, 2 failure. How many there have to be is known once a run, on whichever
+machine, has read the list to its end.";
 
 /// `clipdata merge-stats`.
 #[derive(Debug, Args)]

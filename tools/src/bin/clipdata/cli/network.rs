@@ -10,7 +10,7 @@ use ingest::fetch::address_guard::AddressGuard;
 use ingest::fetch::names::Dns;
 use tools::exit::Hint;
 
-use super::values::{list, optional, switch};
+use super::values::{byte_size, list, optional, switch};
 
 const DNS_PORT: u16 = 53;
 
@@ -43,7 +43,7 @@ pub struct Network {
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub max_redirects: usize,
     /// Largest body that is read
-    #[arg(long, value_name = "BYTES", default_value_t = 50_000_000)]
+    #[arg(long, value_name = "BYTES", default_value = "50MB", value_parser = byte_size)]
     pub max_body_bytes: u64,
     /// How names become addresses: `cached`, by the system's name servers, answers kept for as long as they say; `system`, by the system every time; or addresses of name servers
     #[arg(long, value_name = "HOW", default_value = "cached", value_parser = dns)]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tools::human;
+use tools::{human, terminal};
 
 use super::hosts::HostCounts;
 use super::tally::Tally;
@@ -32,7 +32,9 @@ impl Moment {
 
 /// Counts and rates; failures by kind; slow hosts. Lines without anything to tell are empty.
 pub fn all(tally: &Tally, moment: &Moment) -> [String; 3] {
-    [counts(tally, moment), failures(tally), slowest(tally)]
+    let counts = counts(tally, moment);
+    let first = if tally.stopping { format!("{}: {counts}", terminal::STOPPING) } else { counts };
+    [first, failures(tally), slowest(tally)]
 }
 
 /// All in one line.
@@ -50,10 +52,16 @@ fn counts(tally: &Tally, moment: &Moment) -> String {
         human::percent(tally.successes, tally.rows),
         moment.images_per_second,
         human::bytes(moment.bytes_per_second as u64),
-        human::counted(tally.shards, "shard"),
+        shards(tally),
         whole_seconds(moment.elapsed),
         moment.left(tally).map_or_else(String::new, |left| format!(", ETA {}", whole_seconds(left))),
     )
+}
+
+/// Sealed ones, and those of which nothing would be left if the run ended now.
+fn shards(tally: &Tally) -> String {
+    let open = if tally.open_shards > 0 { format!(" and {} open", tally.open_shards) } else { String::new() };
+    format!("{}{open}", human::counted(tally.shards, "shard"))
 }
 
 /// How many rows there are; about how many, until the whole list has been read.
@@ -100,7 +108,8 @@ mod tests {
 
     #[test]
     fn a_moment_is_told_in_three_lines_or_in_one() {
-        let mut tally = Tally { rows: 12_345, successes: 12_000, bytes: 1, shards: 1, ..Tally::default() };
+        let mut tally =
+            Tally { rows: 12_345, successes: 12_000, bytes: 1, shards: 1, open_shards: 3, ..Tally::default() };
         for (name, count) in [("http_404", 200), ("timeout", 100), ("dns", 40), ("empty", 5)] {
             tally.kinds.insert(name.to_owned(), Failures { count, ..Failures::default() });
         }
@@ -114,7 +123,7 @@ mod tests {
             bytes_per_second: 34_500_000.0,
         };
         insta::assert_snapshot!(all(&tally, &moment).join("\n"), @r"
-        12,345 of ~60,000 rows, 97.2% success, 612 images/s (mean 600), 34.5 MB/s, 1 shard, 20s, ETA 1m 14s
+        12,345 of ~60,000 rows, 97.2% success, 612 images/s (mean 600), 34.5 MB/s, 1 shard and 3 open, 20s, ETA 1m 14s
         failed 345: http_404 200, timeout 100, dns 40
         slowest: slow.example (mean 8.0s, 12 timeouts)
         ");

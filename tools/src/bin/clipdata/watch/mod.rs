@@ -36,9 +36,19 @@ const TOLD_EVERY: Duration = Duration::from_secs(10);
 pub struct Watch {
     tally: Mutex<Tally>,
     as_json: bool,
+    /// Whether there are live lines, which say what else would be printed between them.
+    is_live: bool,
 }
 
 impl Watch {
+    /// Says that the run ends.
+    pub fn stopping(&self) {
+        self.tally().stopping = true;
+        if !self.is_live {
+            eprintln!("{}", terminal::STOPPING);
+        }
+    }
+
     /// The counts so far.
     pub fn tally(&self) -> MutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
@@ -54,8 +64,16 @@ impl Observer for Watch {
         self.tally().ahead = *ahead;
     }
 
+    fn shard_opened(&self, _: &str) {
+        self.tally().open_shards += 1;
+    }
+
     fn shard_sealed(&self, shard: &SealedShard) {
-        self.tally().shards += 1;
+        {
+            let mut tally = self.tally();
+            tally.shards += 1;
+            tally.open_shards = tally.open_shards.saturating_sub(1);
+        }
         if self.as_json {
             // A closed pipe ends the reader's interest, not the download.
             let _ = json::line("shard", &json!({ "name": shard.name, "stats": shard.summary }));
@@ -75,11 +93,13 @@ impl Teller {
     /// # Errors
     /// When there is no thread to be had.
     pub fn start(telling: &Telling) -> std::io::Result<(Arc<Watch>, Self)> {
-        let watch = Arc::new(Watch { tally: Mutex::default(), as_json: telling.json });
+        let live = (!telling.json).then(terminal::live_lines);
+        let is_live = live.as_ref().is_some_and(|live| !live.is_hidden());
+        let watch = Arc::new(Watch { tally: Mutex::default(), as_json: telling.json, is_live });
         let now = Instant::now();
         let telling = Voice {
             watch: Arc::clone(&watch),
-            live: (!telling.json).then(terminal::live_lines),
+            live,
             prometheus: telling.prometheus_file.clone(),
             started: now,
             pace: Pace::starting(now),
@@ -158,6 +178,7 @@ impl Voice {
             "failed_to_resize": tally.failed_to_resize,
             "bytes_downloaded": tally.bytes,
             "shards": tally.shards,
+            "open_shards": tally.open_shards,
             "seconds": moment.elapsed.as_secs_f64(),
             "rows_per_second": moment.rows_per_second,
             "images_per_second": moment.images_per_second,

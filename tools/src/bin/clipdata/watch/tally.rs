@@ -40,8 +40,12 @@ pub struct Tally {
     pub failed_to_resize: u64,
     /// Bytes of bodies.
     pub bytes: u64,
+    /// Whether the run is told to end.
+    pub stopping: bool,
     /// Shards that were sealed.
     pub shards: u64,
+    /// Shards whose rows are begun and which are not sealed yet.
+    pub open_shards: u64,
     /// Failures by name of their kind; names are a closed set, HTTP statuses of three digits included.
     pub kinds: BTreeMap<String, Failures>,
     /// The hosts.
