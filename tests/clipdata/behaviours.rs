@@ -339,3 +339,23 @@ fn a_host_that_asks_for_it_is_left_alone_by_all_rows() {
     assert_eq!(summary["successes"], 2, "{summary}");
     assert_eq!((server.hits("/busy.jpg"), server.hits("/good.jpg")), (2, 1));
 }
+
+#[test]
+fn large_bodies_that_stall_take_no_memory_from_others() {
+    // Half of what there is for bodies is 8 MB; the stalled ones hold 20 MB together.
+    let stalled = Behaviour::Slow { body: vec![7; 3 << 20], piece: 2 << 20, pause: Duration::from_secs(60) };
+    let noise: Vec<u8> = (0..900_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let mut large = picture(3, 200, 150, Format::Jpeg);
+    // Bytes behind the end of a JPEG are allowed.
+    large.extend_from_slice(&noise);
+    let routes = (0..10).map(|i| (format!("/stalled/{i}"), stalled.clone()));
+    let routes = routes.chain((0..10).map(|i| (format!("/large/{i}"), Behaviour::Ok(large.clone(), "image/jpeg"))));
+    let server = Server::start(routes);
+    let urls: Vec<String> = ["stalled", "large"]
+        .iter()
+        .flat_map(|kind| (0..10).map(|i| server.url(&format!("/{kind}/{i}"))).collect::<Vec<_>>())
+        .collect();
+    let summary = counted(&urls, &["--timeout", "3", "--max-memory", "148MB", "--max-connections-per-host", "20"]);
+    assert_eq!(summary["successes"], 10, "{summary}");
+    assert_eq!(summary["failures_by_kind"], json!({ "timeout": 10 }), "{summary}");
+}

@@ -275,3 +275,46 @@ fn a_retry_that_was_cut_off_between_its_files_is_taken_up() {
     let _ = retry();
     assert_eq!(files(&output), after);
 }
+
+#[test]
+fn a_machine_for_which_there_is_nothing_is_done_and_missing_shards_are_named() {
+    let folder = TempDir::new().unwrap();
+    let (_server, list) = served(&folder, 6);
+    let output = path(&folder, "out");
+    let machine = |rank: &str| download(&list, &output, &["--rank", rank, "--world-size", "4"]).success();
+    let merged = |code: i32| {
+        let finished = clipdata().args(["merge-stats", &output, "--json"]).run().expect_code(code);
+        finished.json_data("totals").pop().expect("totals")
+    };
+    let idle = machine("3");
+    assert!(idle.stderr.contains("machine 3 of 4"), "{idle}");
+    let idle = summary(&idle);
+    assert_eq!((&idle["count"], &idle["shards_in_list"], &idle["rank"]), (&json!(0), &json!(2), &json!(3)), "{idle}");
+    let _ = machine("1");
+    assert_eq!(merged(1)["missing"], json!([0]));
+    let _ = machine("0");
+    let totals = merged(0);
+    assert_eq!((&totals["count"], &totals["missing"], &totals["shards_in_list"]), (&json!(6), &json!([]), &json!(2)));
+}
+
+#[test]
+fn kinds_that_there_are_not_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let (_server, list) = served(&folder, 2);
+    let output = path(&folder, "out");
+    let _ = download(&list, &output, &[]).success();
+    let refused = clipdata().args(["retry", &output, "--kinds", "http_404,timout"]).run().expect_code(2);
+    assert!(refused.stderr.contains("got `timout`") && refused.stderr.contains("timeout"), "{refused}");
+}
+
+#[test]
+fn lists_are_taken_as_img2dataset_takes_them_and_two_are_refused() {
+    let folder = TempDir::new().unwrap();
+    let (_server, list) = served(&folder, 2);
+    let output = path(&folder, "out");
+    let fixed = ["--output_folder", &output, "--allow-private-addresses", "--enable_wandb", "True"];
+    let finished = clipdata().arg("--url_list").arg(&list).args(fixed).run().success();
+    assert!(finished.stderr.contains("no wandb"), "{finished}");
+    let two = clipdata().arg("download").arg(&list).arg(&list).args(fixed).run().expect_code(2);
+    assert!(two.stderr.contains("hint: put a glob in quotes"), "{two}");
+}

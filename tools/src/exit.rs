@@ -76,7 +76,8 @@ pub fn finish(result: anyhow::Result<Outcome>) -> ExitCode {
     }
 }
 
-fn describe(error: &anyhow::Error) -> String {
+/// An error as people read it, in lines.
+pub fn describe(error: &anyhow::Error) -> String {
     let hint = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
     let mut causes: Vec<String> = Vec::new();
     for cause in error.chain().map(ToString::to_string) {

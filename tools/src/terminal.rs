@@ -71,11 +71,9 @@ pub fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> std::io::Result<()>
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
+            // Not SIGHUP: a handler would undo what `nohup` did.
+            let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+            let [Ok(mut interrupt), Ok(mut terminate)] = kinds.map(signal) else { return };
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
             stop();
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }

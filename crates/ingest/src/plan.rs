@@ -1,8 +1,18 @@
 //! Deals rows out to shards: `number_sample_per_shard` rows each, in the order of the files.
 //! A shard never spans two files, as with img2dataset, so that keys agree with its; unless they are to be packed.
+//!
+//! The rows of a shard are in memory together, so they may be so large together and no larger: rows beyond are bad ones.
+
+use std::path::Path;
+use std::sync::Arc;
 
 use crate::error::Result;
-use crate::url_list::{ListedRow, Rows, UrlList};
+use crate::url_list::{BadRow, ListedRow, Rows, UrlList};
+
+/// What the URLs, captions and other cells of a shard may take: so much, or so much for each of its rows if that is more.
+/// Ten times what lists of the web have.
+const SHARD_BYTES: usize = 32 << 20;
+const ROW_BYTES: usize = 4096;
 
 /// Where shards end besides where they are full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +50,15 @@ impl Plan {
 
     fn next_task(&mut self) -> Result<Option<ShardTask>> {
         let mut rows: Vec<ListedRow> = Vec::new();
+        let mut room = SHARD_BYTES.max(self.rows_per_shard.saturating_mul(ROW_BYTES));
         while rows.len() < self.rows_per_shard {
             if self.current.is_none() && !self.open_next()? {
                 break;
             }
             let free = self.rows_per_shard - rows.len();
+            let file = self.list.file_name(self.next_file.saturating_sub(1));
             for row in self.current.iter_mut().flatten().take(free) {
-                rows.push(row?);
+                rows.push(within(&mut room, row?, &file));
             }
             if rows.len() == self.rows_per_shard {
                 break;
@@ -74,6 +86,18 @@ impl Plan {
     }
 }
 
+/// The row, if there is room for it; takes its room.
+fn within(room: &mut usize, row: ListedRow, file: &Arc<Path>) -> ListedRow {
+    let row = row?;
+    let bytes = row.text_bytes();
+    if bytes <= *room {
+        *room -= bytes;
+        return Ok(row);
+    }
+    let reason = format!("the rows of its shard are too large together: {bytes} bytes, and there is room for {room}");
+    Err(BadRow { index: row.index, file: Arc::clone(file), line: row.index + 1, reason })
+}
+
 impl Iterator for Plan {
     type Item = Result<ShardTask>;
 
@@ -90,7 +114,7 @@ impl Iterator for Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::url_list::InputOptions;
+    use crate::url_list::{InputOptions, UrlRow};
 
     fn sizes(lists: &[(&str, &str)], rows_per_shard: usize) -> Vec<(u64, usize)> {
         packed(lists, rows_per_shard, Packing::ByFile)
@@ -112,6 +136,19 @@ mod tests {
         let text = "http://a/1\nhttp://a/2\nhttp://a/3\nhttp://a/4\nhttp://a/5\n";
         assert_eq!(sizes(&[("a.txt", text)], 2), [(0, 2), (1, 2), (2, 1)]);
         assert_eq!(sizes(&[("a.txt", text)], 5), [(0, 5)]);
+    }
+
+    #[test]
+    fn rows_that_are_too_large_together_are_bad_ones() {
+        let row = |length: usize| UrlRow { index: 3, url: "u".repeat(length), caption: None, extra: Vec::new() };
+        let (mut room, file) = (10, Arc::from(Path::new("list.txt")));
+        assert!(within(&mut room, Ok(row(6)), &file).is_ok());
+        let bad = within(&mut room, Ok(row(5)), &file).unwrap_err().to_string();
+        assert_eq!(
+            bad,
+            "`list.txt` line 4: the rows of its shard are too large together: 5 bytes, and there is room for 4"
+        );
+        assert!(within(&mut room, Ok(row(4)), &file).is_ok());
     }
 
     #[test]

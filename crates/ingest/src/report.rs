@@ -87,6 +87,7 @@ mod tests {
             status_dict: [("success", 2), ("timeout", 1), ("decode", 1)].map(|(k, n)| (k.to_string(), n)).into(),
             rows_sha256: None,
             tar_bytes: None,
+            table_bytes: None,
         };
         let mut report = DownloadReport::default();
         report.add_sealed(&summary);

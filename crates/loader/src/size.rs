@@ -69,6 +69,7 @@ mod tests {
             status_dict: Default::default(),
             rows_sha256: None,
             tar_bytes: None,
+            table_bytes: None,
         };
         summary.write_to(&Folder::from(folder.path()), "1").unwrap();
         let mut uris: Vec<_> = (0..3).map(|i| ShardUri::Local(folder.path().join(format!("{i}.tar")))).collect();

@@ -38,6 +38,9 @@ pub struct ShardSummary {
     /// Bytes of the shard's tar.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tar_bytes: Option<u64>,
+    /// Bytes of its table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table_bytes: Option<u64>,
 }
 
 impl ShardSummary {
@@ -60,6 +63,23 @@ impl ShardSummary {
     /// When it is there and is no summary.
     pub fn read_from(folder: &Folder, name: &str) -> Result<Option<Self>> {
         read_json(folder, &Self::file_name(name))
+    }
+
+    /// A file of the shard `name` that is not there as it was written, and what is there: where the summary notes its size.
+    ///
+    /// # Errors
+    /// When the place cannot be asked.
+    pub fn damage(&self, folder: &Folder, name: &str) -> Result<Option<String>> {
+        for (extension, expected) in [("tar", self.tar_bytes), ("parquet", self.table_bytes)] {
+            let Some(expected) = expected else { continue };
+            let file = format!("{name}.{extension}");
+            match folder.size(&file)? {
+                Some(size) if size == expected => {}
+                Some(size) => return Ok(Some(format!("`{file}` has {size} bytes (expected {expected})"))),
+                None => return Ok(Some(format!("`{file}` is missing"))),
+            }
+        }
+        Ok(None)
     }
 
     /// Whether every row is accounted for.
@@ -132,6 +152,7 @@ mod tests {
             status_dict: BTreeMap::from([("success".into(), 2), ("timeout".into(), 1)]),
             rows_sha256: None,
             tar_bytes: None,
+            table_bytes: None,
         }
     }
 

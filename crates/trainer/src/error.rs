@@ -52,6 +52,12 @@ pub enum Error {
         /// The picture.
         key: String,
     },
+    /// Features and captions of a retrieval evaluation do not fit together.
+    #[error("retrieval: {reason}")]
+    Retrieval {
+        /// Expected and got.
+        reason: String,
+    },
     /// A stop was asked for before there was a result.
     #[error("interrupted")]
     Interrupted,

@@ -17,6 +17,7 @@ pub mod optimizer;
 pub mod report;
 pub mod schedule;
 pub mod step;
+pub mod tensorboard;
 pub mod train;
 
 pub use config::TrainConfig;

@@ -1,5 +1,4 @@
-//! The body of an answer: read up to a cap, decompressed up to the same cap while it is read. What is held is counted
-//! before it is held.
+//! The body of an answer: read up to a cap, decompressed up to the same cap while it is read.
 
 use std::io;
 use std::pin::Pin;
@@ -12,29 +11,23 @@ use futures::{Stream, TryStreamExt};
 use reqwest::Response;
 use reqwest::header::CONTENT_ENCODING;
 use tokio::io::{AsyncBufRead, AsyncReadExt, BufReader};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::io::StreamReader;
 
 use super::budget::Reservation;
+use super::held::{Content, Held, PIECE};
 use super::trace::Trace;
 use super::transport_error::{no_byte, request_failure, timed_out};
 use crate::failure::{FailureKind, SampleFailure};
-
-/// Bodies of unknown length are held in pieces of one size, which the allocator can give from one body to the next.
-const PIECE: usize = 256 << 10;
 
 /// Bytes that a decoder is asked for.
 const DECODED_AT_ONCE: usize = 16 << 10;
 
 /// The share that a body starts with: as much as an ordinary picture of the web, so that most never wait halfway.
-pub const START_BYTES: u64 = PIECE as u64;
+pub(super) const START_BYTES: u64 = PIECE as u64;
 
 /// Encodings one over the other; more than two are an attack.
 const MAX_ENCODINGS: usize = 4;
-
-/// Longest time that a body waits for memory. It does not count as the server's time, but without a bound, bodies that
-/// come slowly and never end could hold everybody up one after another.
-const MEMORY_WAIT: Duration = Duration::from_secs(60);
 
 /// Largest window of zstd, 8 MiB as RFC 8878 advises.
 const ZSTD_WINDOW_LOG: u32 = 23;
@@ -50,56 +43,36 @@ pub struct Times {
 
 /// A body as it is being read.
 struct Body<'a> {
-    /// What has arrived, all but the last piece full to their capacity.
-    pieces: Vec<Vec<u8>>,
-    length: u64,
+    held: Held<'a>,
     cap: u64,
     times: Times,
-    patience: Duration,
-    share: &'a mut Reservation,
-    /// Bytes in decoders, for as long as the body is read.
-    beside: u64,
 }
 
-/// Reads the whole body, at most `cap` bytes, within `times`. Time spent waiting for memory does not count.
+/// Reads the whole body, at most `cap` bytes, within `times`.
 ///
 /// # Errors
-/// Failures `too_large`, `timeout`, `truncated_body`, `content_encoding` and `empty`.
-pub async fn read(
+/// Failures `too_large`, `timeout`, `truncated_body`, `content_encoding` and `empty`, and `internal` where the disk fails.
+pub(super) async fn read(
     response: Response,
     cap: u64,
     times: Times,
     share: &mut Reservation,
     trace: &mut Trace,
-) -> Result<Bytes, SampleFailure> {
+) -> Result<Content, SampleFailure> {
     let announced = response.content_length();
     if let Some(length) = announced.filter(|length| *length > cap) {
         return Err(too_large(cap, &format!("announced {length} bytes")));
     }
     let encodings = encodings(&response)?;
-    let mut body = Body::new(cap, times, share);
-    body.expect(announced.filter(|_| encodings.is_empty()));
+    let mut body = Body { held: Held::new(share), cap, times };
+    body.held.expect(announced.filter(|_| encodings.is_empty()));
     let filled = body.fill(response, &encodings).await;
-    trace.bytes = Some(body.length);
+    trace.bytes = Some(body.held.length());
     filled?;
-    body.joined().await
+    body.whole().await
 }
 
-impl<'a> Body<'a> {
-    fn new(cap: u64, times: Times, share: &'a mut Reservation) -> Self {
-        Self { pieces: Vec::new(), length: 0, cap, times, patience: MEMORY_WAIT, share, beside: 0 }
-    }
-
-    /// Sets room aside for an announced length, to be joined from nothing. Pages that nothing is written to cost nothing,
-    /// so what arrives is counted and not the announcement, which is only a claim.
-    fn expect(&mut self, announced: Option<u64>) {
-        let mut room = Vec::new();
-        let length = announced.and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
-        if length > 0 && room.try_reserve_exact(length).is_ok() {
-            self.pieces.push(room);
-        }
-    }
-
+impl Body<'_> {
     async fn fill(&mut self, mut response: Response, encodings: &[Encoding]) -> Result<(), SampleFailure> {
         if encodings.is_empty() {
             while let Some(chunk) = self.in_time(response.chunk()).await?.map_err(|e| broken(&e))? {
@@ -107,8 +80,9 @@ impl<'a> Body<'a> {
             }
             return Ok(());
         }
-        self.beside = encodings.iter().map(|encoding| encoding.window()).sum();
-        self.wait_for_memory(PIECE as u64 + self.beside).await?;
+        let windows = encodings.iter().map(|encoding| encoding.window()).sum();
+        let waited = timeout_at(self.times.deadline, self.held.wait_beside(windows)).await;
+        waited.map_err(|_| SampleFailure::new(FailureKind::Timeout, "no memory became free for the decoder"))?;
         let stream = response.bytes_stream().map_err(io::Error::other);
         self.push_all(decoder(stream, encodings, self.cap)).await
     }
@@ -130,48 +104,26 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Keeps `chunk`, copied: a server that sends single bytes would make each cost a buffer.
-    async fn push(&mut self, mut chunk: &[u8]) -> Result<(), SampleFailure> {
-        self.length += chunk.len() as u64;
-        if self.length > self.cap {
+    async fn push(&mut self, chunk: &[u8]) -> Result<(), SampleFailure> {
+        if self.held.length() + chunk.len() as u64 > self.cap {
             return Err(too_large(self.cap, "got more"));
         }
-        self.wait_for_memory(self.length.next_multiple_of(PIECE as u64) + self.beside).await?;
-        while !chunk.is_empty() {
-            match self.pieces.last_mut() {
-                Some(piece) if piece.len() < piece.capacity() => {
-                    let (now, later) = chunk.split_at(chunk.len().min(piece.capacity() - piece.len()));
-                    piece.extend_from_slice(now);
-                    chunk = later;
-                }
-                _ => self.pieces.push(Vec::with_capacity(PIECE)),
-            }
-        }
-        Ok(())
+        self.held.push(chunk).await.map_err(|e| not_held(&e))
     }
 
-    /// Grows the share to `bytes`.
-    async fn wait_for_memory(&mut self, bytes: u64) -> Result<(), SampleFailure> {
-        let before = Instant::now();
-        let grown = timeout(self.patience, self.share.grow(bytes)).await;
-        let waited = before.elapsed();
-        self.times.deadline += waited;
-        self.patience = self.patience.saturating_sub(waited);
-        grown.map_err(|_| SampleFailure::new(FailureKind::Timeout, "no memory became free for the body"))
-    }
-
-    /// The body in one block.
-    async fn joined(mut self) -> Result<Bytes, SampleFailure> {
-        if self.length == 0 {
+    async fn whole(self) -> Result<Content, SampleFailure> {
+        if self.held.length() == 0 {
             return Err(SampleFailure::new(FailureKind::Empty, "the body is empty"));
         }
-        if self.pieces.len() > 1 {
-            self.wait_for_memory(self.length * 2).await?;
-            self.pieces = vec![self.pieces.concat()];
-        }
-        self.share.shrink(self.length);
-        Ok(self.pieces.pop().unwrap_or_default().into())
+        self.held.finish().await.map_err(|e| not_held(&e))
     }
+}
+
+/// There was neither memory nor disk for a body.
+pub(super) fn not_held(error: &io::Error) -> SampleFailure {
+    let folder = std::env::temp_dir();
+    let message = format!("the body cannot be set aside in `{}` (TMPDIR): {error}", folder.display());
+    SampleFailure::new(FailureKind::Internal, message)
 }
 
 /// How a body can be compressed.
@@ -294,10 +246,11 @@ mod tests {
         let mut share = budget.reserve().await.unwrap();
         let idle = Duration::from_secs(60);
         let times = Times { deadline: Instant::now() + idle, idle };
-        let mut body = Body::new(cap, times, &mut share);
+        let mut body = Body { held: Held::new(&mut share), cap, times };
         let chunks: Vec<_> = bytes.chunks(3).map(|chunk| Ok(Bytes::copy_from_slice(chunk))).collect();
         body.push_all(decoder(stream::iter(chunks), encodings, cap)).await.map_err(|failure| failure.kind)?;
-        body.joined().await.map_err(|failure| failure.kind)
+        let content = body.whole().await.map_err(|failure| failure.kind)?;
+        Ok(content.load(&mut share).await.unwrap())
     }
 
     #[tokio::test]
@@ -321,11 +274,5 @@ mod tests {
         let nonsense = decoded(b"nonsense".to_vec(), &[Encoding::Gzip], 100).await;
         assert_eq!(nonsense, Err(FailureKind::ContentEncoding));
         assert_eq!(Encoding::named("rot13").unwrap_err().message, "unknown content encoding `rot13`");
-    }
-
-    #[tokio::test]
-    async fn pieces_are_joined_in_their_order() {
-        let bytes: Vec<u8> = (0..PIECE * 2 + 7).map(|i| (i % 251) as u8).collect();
-        assert_eq!(decoded(gzip(&bytes), &[Encoding::Gzip], 10 << 20).await.unwrap(), bytes);
     }
 }

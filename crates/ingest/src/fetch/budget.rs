@@ -1,7 +1,8 @@
 //! A bound on the bytes that are in memory at the same time, from the first byte of a body until the picture is written.
 //!
-//! Rows are admitted in the order of the list, then take bytes as they arrive. When the pool is empty, the oldest row
-//! that waits is served first. Pictures are written in order too, so the oldest row of all may hold up everything behind
+//! Rows are admitted in the order of the list, then take bytes as they arrive, or are told that there are none and put
+//! the body on the disk. Rows that begin, and whole bodies on their way back to memory, wait when the pool is empty; the
+//! oldest row that waits is served first. Pictures are written in order too, so the oldest row of all may hold up everything behind
 //! it: it never waits. One more row, the lane, may go beyond an empty pool, since the oldest row may itself be waiting
 //! for a place that a younger one has. So nothing blocks for ever, and the bound is the pool, what the lane may leave
 //! behind, and two bodies at their cap.
@@ -30,6 +31,8 @@ pub struct ByteBudget {
 struct Pool {
     /// Negative while rows hold more than there is.
     free: i64,
+    /// What bodies that grow leave to those that begin.
+    for_beginners: i64,
     next: u64,
     /// Bytes by row, zero included.
     held: BTreeMap<u64, i64>,
@@ -46,7 +49,7 @@ struct Waiting {
 impl ByteBudget {
     /// A pool of `bytes`.
     pub fn new(bytes: u64) -> Self {
-        let pool = Pool { free: signed(bytes), ..Pool::default() };
+        let pool = Pool { free: signed(bytes), for_beginners: signed(bytes) / 2, ..Pool::default() };
         Self { rows: Arc::new(Semaphore::new(ROWS)), pool: Arc::new(Mutex::new(pool)) }
     }
 
@@ -107,6 +110,17 @@ impl Reservation {
         let Some(served) = self.ask(signed(bytes)) else { return };
         // The sender is dropped only with this share.
         let _ = served.await;
+    }
+
+    /// Grows the share to `bytes`, if that leaves half of the pool to rows that begin; whether it did.
+    pub fn grow_at_once(&mut self, bytes: u64) -> bool {
+        let mut pool = lock(&self.pool);
+        let missing = signed(bytes) - pool.held.get(&self.number).copied().unwrap_or(0);
+        if missing > 0 && pool.free - missing < pool.for_beginners {
+            return false;
+        }
+        pool.give(self.number, missing.max(0));
+        true
     }
 
     /// Takes what is missing to `bytes`, or stands in line for it.
@@ -203,6 +217,16 @@ mod tests {
         assert_eq!(free(&budget), 990);
         drop(share);
         assert_eq!(free(&budget), 1000);
+    }
+
+    #[tokio::test]
+    async fn bodies_that_grow_leave_half_to_those_that_begin() {
+        let budget = ByteBudget::new(1000);
+        let [mut growing, mut beginning] = rows(&budget).await;
+        assert!(growing.grow_at_once(500) && !growing.grow_at_once(501));
+        assert!(growing.grow_at_once(400), "what is held already is no question");
+        assert!(grows(&mut beginning, 500).await);
+        assert_eq!(free(&budget), 0);
     }
 
     #[tokio::test]

@@ -12,6 +12,7 @@ use url::Url;
 use super::answer::{Asker, Refusal};
 use super::body::Times;
 use super::budget::Reservation;
+use super::held::Content;
 use super::limit::{Limit, Place};
 use super::names::Names;
 use super::opt_out::OptOut;
@@ -47,6 +48,13 @@ pub struct Fetched {
     pub http_status: u16,
     /// The type that the server claims.
     pub content_type: Option<String>,
+}
+
+/// A body, wherever it is, and where it came from.
+struct Answered {
+    content: Content,
+    final_url: Url,
+    http_status: u16,
 }
 
 /// Downloads bodies.
@@ -111,12 +119,15 @@ impl Fetcher {
         if let Some(robots) = &self.asker.robots {
             robots.check(url, PlaceFor::Itself(&self.limit)).await?;
         }
-        let _place = self.place(url, share).await;
+        let place = self.place(url, share).await;
         trace.begin();
         let started = Instant::now();
         let outcome = self.exchange(url, started + self.options.timeout, share, trace).await;
         trace.elapsed += started.elapsed();
-        outcome
+        drop(place);
+        let Answered { content, final_url, http_status } = outcome?;
+        let body = content.load(share).await.map_err(|e| body::not_held(&e))?;
+        Ok(Fetched { body, final_url, http_status, content_type: trace.mime.clone() })
     }
 
     /// A place, and the memory to begin with.
@@ -135,7 +146,7 @@ impl Fetcher {
         deadline: Instant,
         share: &mut Reservation,
         trace: &mut Trace,
-    ) -> Result<Fetched, Refusal> {
+    ) -> Result<Answered, Refusal> {
         let answered = timeout_at(deadline, self.asker.answer(url, trace)).await;
         let response = answered.map_err(|_| timed_out())??;
         trace.note_mime(response.headers());
@@ -143,8 +154,8 @@ impl Fetcher {
         let final_url = response.url().clone();
         let http_status = response.status().as_u16();
         let times = Times { deadline, idle: self.options.read_timeout };
-        let body = body::read(response, self.options.max_body_bytes, times, share, trace).await?;
-        Ok(Fetched { body, final_url, http_status, content_type: trace.mime.clone() })
+        let content = body::read(response, self.options.max_body_bytes, times, share, trace).await?;
+        Ok(Answered { content, final_url, http_status })
     }
 
     fn check_opt_out(&self, headers: &HeaderMap) -> Result<(), SampleFailure> {

@@ -8,6 +8,7 @@ mod answer;
 pub mod body;
 pub mod budget;
 pub mod client;
+mod held;
 pub mod limit;
 pub mod names;
 pub mod opt_out;

@@ -5,6 +5,9 @@ use url::Url;
 use super::address_guard::AddressGuard;
 use crate::failure::{FailureKind, SampleFailure};
 
+/// Longest URL that a server may redirect to: as long as what servers take, and kept with its row until the shard ends.
+const MAX_URL_BYTES: usize = 8192;
+
 /// Parses the text of a list. Spaces and characters beyond ASCII are percent-encoded,
 /// international names written in ASCII.
 ///
@@ -21,11 +24,15 @@ pub fn parse(text: &str, guard: AddressGuard) -> Result<Url, SampleFailure> {
 /// # Errors
 /// Failures `redirect`, `scheme` and `forbidden_address`.
 pub fn follow(from: &Url, location: &str, guard: AddressGuard) -> Result<Url, SampleFailure> {
-    let url = from.join(location.trim()).map_err(|e| {
-        let message = format!("redirected to `{}`, which is no URL: {e}", shortened(location));
+    let refused = |why: &str| {
+        let message = format!("redirected to `{}`, which is {why}", shortened(location));
         SampleFailure::new(FailureKind::Redirect, message)
-    })?;
-    vetted(url, guard)
+    };
+    let url = from.join(location.trim()).map_err(|e| refused(&format!("no URL: {e}")))?;
+    match url.as_str().len() {
+        0..=MAX_URL_BYTES => vetted(url, guard),
+        length => Err(refused(&format!("{length} bytes long (expected at most {MAX_URL_BYTES})"))),
+    }
 }
 
 fn vetted(mut url: Url, guard: AddressGuard) -> Result<Url, SampleFailure> {
@@ -76,5 +83,6 @@ mod tests {
         assert_eq!(to("//c.d/"), Ok(Url::parse("https://c.d/").unwrap()));
         assert_eq!(to("http://127.0.0.1/"), Err(FailureKind::ForbiddenAddress));
         assert_eq!(to("file:///etc/passwd"), Err(FailureKind::Scheme));
+        assert_eq!(to(&format!("/{}", "a".repeat(MAX_URL_BYTES))), Err(FailureKind::Redirect));
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shards::store::Folder;
+use shards::summary::complete_shards;
 
 use super::OutputFormat;
 use crate::config::DownloadConfig;
@@ -71,7 +72,7 @@ impl Manifest {
     /// When it is there and cannot be understood.
     pub fn read(folder: &Folder) -> Result<Option<Self>> {
         let Some(text) = folder.read(NAME)? else { return Ok(None) };
-        let broken = |reason: String| Error::List { path: PathBuf::from(format!("{folder}/{NAME}")), reason };
+        let broken = |reason: String| Error::Table { path: PathBuf::from(format!("{folder}/{NAME}")), reason };
         let manifest: Self = serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
         match manifest.version {
             VERSION => Ok(Some(manifest)),
@@ -87,6 +88,11 @@ impl Manifest {
         // Two runs that start together write it one after the other, and what a killed one left of it is cleared.
         let _claim = folder.claim_soon("manifest")?;
         let Some(before) = Self::read(folder)? else {
+            if !complete_shards(folder)?.is_empty() {
+                tracing::warn!(
+                    "`{folder}` has shards and no {NAME}: whether they were made with the same options is not known"
+                );
+            }
             return self.write(folder);
         };
         let differences = differences(&before.settings(), &self.settings());

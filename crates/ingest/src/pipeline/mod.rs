@@ -279,6 +279,10 @@ fn run_to_end(run: &mut Run, plan: Tasks, stop: &StopToken) -> Result<()> {
     let outcome = runtime.block_on(run.until_stopped(planned, stop));
     // Lookups of names cannot be interrupted and are not waited for.
     runtime.shutdown_background();
+    if stop.is_stopped() {
+        // The planner may wait for a list that never comes.
+        return outcome;
+    }
     let planned = planner.join();
     outcome?;
     planned.map_err(|_| Error::Worker { worker: "planner", reason: "it panicked".into() })

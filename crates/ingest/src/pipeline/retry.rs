@@ -133,6 +133,13 @@ impl Shards {
             return Ok(None);
         }
         let table = self.table(name)?;
+        let expected = summary.as_ref().map(|summary| summary.count);
+        if expected.is_some_and(|expected| expected != table.rows.len() as u64) {
+            let (path, expected) =
+                (PathBuf::from(format!("{}/{name}.parquet", self.folder)), expected.unwrap_or_default());
+            let reason = format!("expected the {expected} rows of its summary, got {}", table.rows.len());
+            return Err(Error::Table { path, reason });
+        }
         let again = |row: &shards::metadata::MetadataRow| {
             let kind = row.error_kind.as_deref().unwrap_or_default();
             let full = row.http_status.filter(|_| kind == "http_status").map(|status| format!("http_{status}"));

@@ -34,20 +34,18 @@ impl ShardFormat {
     /// The summary of a shard that an earlier run sealed, where its samples are still there.
     pub(super) fn done(&self, name: &str) -> Result<Option<ShardSummary>> {
         let Some(summary) = ShardSummary::read_from(&self.place.folder, name)? else { return Ok(None) };
-        if self.place.format != OutputFormat::Webdataset {
-            return Ok(Some(summary));
-        }
-        let size = self.place.folder.size(&format!("{name}.tar"))?;
-        let is_there = match (size, summary.tar_bytes) {
-            (Some(size), Some(expected)) => size == expected,
+        let damage = match (summary.damage(&self.place.folder, name)?, summary.tar_bytes) {
             // img2dataset notes no size; no tar is smaller than its two last blocks.
-            (Some(size), None) => size >= 1024,
-            (None, _) => false,
+            (None, None) if self.place.format == OutputFormat::Webdataset => {
+                let size = self.place.folder.size(&format!("{name}.tar"))?;
+                size.is_none_or(|size| size < 1024).then(|| format!("`{name}.tar` is not whole"))
+            }
+            (damage, _) => damage,
         };
-        if !is_there {
-            tracing::warn!("shard `{name}` is marked as complete, but its tar is not: it is made again");
+        if let Some(damage) = &damage {
+            tracing::warn!("shard `{name}` is marked as complete, but {damage}: it is made again");
         }
-        Ok(is_there.then_some(summary))
+        Ok(damage.is_none().then_some(summary))
     }
 }
 
@@ -159,6 +157,7 @@ impl<'a> OpenShard<'a> {
             status_dict: BTreeMap::new(),
             rows_sha256: None,
             tar_bytes: None,
+            table_bytes: None,
         };
         Ok(Self { format, shard_id, name, sink, summary, fresh: Fresh::default(), started: Instant::now() })
     }
@@ -214,6 +213,7 @@ impl<'a> OpenShard<'a> {
             });
         }
         summary.tar_bytes = self.sink.seal()?;
+        summary.table_bytes = self.format.place.folder.size(&format!("{}.parquet", self.name))?;
         summary.rows_sha256 = fingerprint;
         if !self.format.deterministic {
             summary.duration = self.started.elapsed().as_secs_f64();

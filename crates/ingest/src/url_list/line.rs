@@ -44,7 +44,8 @@ impl Lines {
             }
             bytes.pop_if(|byte| *byte == b'\n');
             bytes.pop_if(|byte| *byte == b'\r');
-            if !bytes.trim_ascii().is_empty() {
+            // A tab separates cells, if empty ones.
+            if !bytes.trim_ascii().is_empty() || bytes.contains(&b'\t') {
                 return Ok(Some(Line::Whole(bytes)));
             }
         }
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn ends_of_lines_and_blank_lines_are_left_out() {
         let whole = |text: &[u8]| Line::Whole(text.to_vec());
-        assert_eq!(lines(b"a\r\n\n \t\nb".to_vec()), [(1, whole(b"a")), (4, whole(b"b"))]);
+        assert_eq!(lines(b"a\r\n\n  \nb\n\t".to_vec()), [(1, whole(b"a")), (4, whole(b"b")), (5, whole(b"\t"))]);
         assert_eq!(lines(Vec::new()), []);
     }
 

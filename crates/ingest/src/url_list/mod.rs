@@ -59,6 +59,14 @@ pub struct UrlRow {
     pub extra: Vec<ColumnValue>,
 }
 
+impl UrlRow {
+    /// Bytes of its texts.
+    pub fn text_bytes(&self) -> usize {
+        let extra = self.extra.iter().map(ColumnValue::text_bytes).sum::<usize>();
+        self.url.len() + self.caption.as_ref().map_or(0, String::len) + extra
+    }
+}
+
 /// A row that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadRow {
@@ -146,6 +154,11 @@ impl UrlList {
     /// How many files the list is.
     pub fn file_count(&self) -> usize {
         self.files.len()
+    }
+
+    /// What messages call file number `index`.
+    pub fn file_name(&self, index: usize) -> Arc<Path> {
+        self.files.get(index).map_or_else(|| Arc::from(Path::new("")), |file| Arc::clone(&file.name))
     }
 
     /// The columns that rows come with.

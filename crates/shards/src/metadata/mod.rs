@@ -108,6 +108,11 @@ pub enum ColumnValue {
 }
 
 impl ColumnValue {
+    /// Bytes of its text; a number has none.
+    pub fn text_bytes(&self) -> usize {
+        if let Self::Text(text) = self { text.len() } else { 0 }
+    }
+
     fn to_json(&self) -> Value {
         match self {
             Self::Null => Value::Null,
@@ -178,6 +183,13 @@ pub struct MetadataRow {
 }
 
 impl MetadataRow {
+    /// Bytes of its texts, about.
+    pub(crate) fn text_bytes(&self) -> usize {
+        let texts = [&self.caption, &self.error_message, &self.exif, &self.final_url, &self.mime];
+        let texts = texts.into_iter().flatten().map(String::len).sum::<usize>();
+        self.url.len() + texts + self.additional.iter().map(ColumnValue::text_bytes).sum::<usize>()
+    }
+
     /// The sample's `json` member: img2dataset's fields in its order, indented by four, ASCII
     /// only, as Python's `json` writes it.
     pub fn to_json(&self, layout: &MetadataLayout) -> String {

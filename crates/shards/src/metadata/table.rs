@@ -1,4 +1,4 @@
-//! The table as a parquet file: row groups of 10,000 rows, or of 16 MiB of pictures, compressed with snappy.
+//! The table as a parquet file: row groups of 10,000 rows, or of 16 MiB of texts and pictures, compressed with snappy.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::store::OutputFile;
 /// Rows kept in memory before they are encoded as one row group.
 const ROWS_PER_GROUP: usize = 10_000;
 
-/// Pictures kept in memory before they are.
+/// Texts and pictures kept in memory before they are.
 const BYTES_PER_GROUP: usize = 16 << 20;
 
 /// A table being written; it gets its name when [`sealed`](MetadataWriter::seal), and vanishes
@@ -32,7 +32,8 @@ pub struct MetadataWriter {
     pending: Vec<MetadataRow>,
     /// The pictures of the pending rows, where the table holds them.
     images: Vec<Option<Bytes>>,
-    image_bytes: usize,
+    /// Bytes of the pending rows.
+    bytes: usize,
 }
 
 impl MetadataWriter {
@@ -45,7 +46,7 @@ impl MetadataWriter {
         let schema = Arc::new(schema(&path, &layout)?);
         let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
         let parquet = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties)).map_err(table_error(&path))?;
-        Ok(Self { layout, schema, path, parquet, pending: Vec::new(), images: Vec::new(), image_bytes: 0 })
+        Ok(Self { layout, schema, path, parquet, pending: Vec::new(), images: Vec::new(), bytes: 0 })
     }
 
     /// Appends a row, and its picture where the layout has a column for it.
@@ -53,12 +54,13 @@ impl MetadataWriter {
     /// # Errors
     /// When the place refuses.
     pub fn push(&mut self, row: MetadataRow, image: Option<Bytes>) -> Result<()> {
+        self.bytes += row.text_bytes();
         self.pending.push(row);
         if self.layout.image.is_some() {
-            self.image_bytes += image.as_ref().map_or(0, Bytes::len);
+            self.bytes += image.as_ref().map_or(0, Bytes::len);
             self.images.push(image);
         }
-        let is_full = self.pending.len() >= ROWS_PER_GROUP || self.image_bytes >= BYTES_PER_GROUP;
+        let is_full = self.pending.len() >= ROWS_PER_GROUP || self.bytes >= BYTES_PER_GROUP;
         if is_full { self.write_group() } else { Ok(()) }
     }
 
@@ -80,8 +82,8 @@ impl MetadataWriter {
         if self.layout.image.is_some() {
             let images = std::mem::take(&mut self.images);
             columns.push(Arc::new(images.iter().map(Option::as_deref).collect::<BinaryArray>()));
-            self.image_bytes = 0;
         }
+        self.bytes = 0;
         let batch = RecordBatch::try_new(Arc::clone(&self.schema), columns)
             .map_err(|e| Error::Table { path: self.path.clone(), reason: e.to_string() })?;
         self.parquet.write(&batch).and_then(|()| self.parquet.flush()).map_err(table_error(&self.path))

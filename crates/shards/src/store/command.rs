@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
-use super::pipe::{complaint, end_group, last_bytes};
+use super::pipe::{complaint, end_group, last_bytes, running};
 use crate::error::{Error, Result};
 
 /// A file on its way into a command.
@@ -36,6 +36,7 @@ impl CommandWriter {
         };
         let stdin = Some(BufWriter::with_capacity(1 << 18, stdin));
         let stderr = Some(thread::spawn(move || last_bytes(stderr)));
+        running().push(child.id());
         Ok(Self { uri, child, stdin, stderr })
     }
 
@@ -51,11 +52,16 @@ impl CommandWriter {
     pub fn seal(mut self) -> Result<()> {
         let flushed = self.stdin.take().map_or(Ok(()), |mut stdin| stdin.flush());
         let ended = complaint(&mut self.child, self.stderr.take());
+        self.forget();
         match (ended, flushed) {
             (Ok(None), Ok(())) => Ok(()),
             (Ok(Some(complaint)), _) => Err(self.failed(&complaint)),
             (Err(error), _) | (_, Err(error)) => Err(self.failed(&error.to_string())),
         }
+    }
+
+    fn forget(&self) {
+        running().retain(|group| *group != self.child.id());
     }
 
     fn failed(&self, reason: &str) -> Error {
@@ -80,6 +86,7 @@ impl Drop for CommandWriter {
             end_group(self.child.id());
             let (pipe, _) = stdin.into_parts();
             drop(pipe);
+            self.forget();
             let _ = self.child.wait();
         }
     }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::remote::{block_on, patience};
 use crate::error::{Error, Result};
 
 /// What separates a file's name from the part that names the run writing it.
@@ -94,13 +95,16 @@ impl Drop for AtomicFile {
     }
 }
 
-/// Tries again while the disk is full, for half a minute: whoever runs long downloads makes room when told to.
+/// Tries again while the disk is full, for half a minute: whoever runs long downloads makes room when told to. Not once
+/// the process is told to end.
 fn patiently<T>(path: &Path, mut write: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     for pause in FULL_DISK_PAUSES {
         match write() {
             Err(error) if is_full(&error) => {
                 tracing::warn!("no room for `{}`: trying again in {pause} s ({error})", path.display());
-                std::thread::sleep(Duration::from_secs(pause));
+                if !block_on(patience::pause(Duration::from_secs(pause)))? {
+                    return Err(error);
+                }
             }
             written => return written,
         }

@@ -18,12 +18,12 @@ const STDERR_BYTES: usize = 4096;
 /// Process groups of the commands that run.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-fn running() -> MutexGuard<'static, Vec<u32>> {
+pub(super) fn running() -> MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ends all commands that are being read from, so that a process which was told to stop leaves none behind and no thread
-/// of it waits for one. Their readers get an error.
+/// Ends all commands that are being read from or written to, so that a process which was told to stop leaves none behind and no thread
+/// of it waits for one. Who reads or writes gets an error.
 pub fn end_commands() {
     running().iter().for_each(|group| end_group(*group));
 }

@@ -1,5 +1,7 @@
-//! Measuring a model: zero-shot classification.
+//! Measuring a model: zero-shot classification and retrieval.
 
+pub mod retrieval;
 pub mod zero_shot;
 
+pub use retrieval::{Ranks, RetrievalReport, retrieval};
 pub use zero_shot::{Labels, Prediction, ZeroShotReport, ZeroShotTask};

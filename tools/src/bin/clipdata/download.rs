@@ -1,12 +1,13 @@
 //! `clipdata download`: the run as people and machines see it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use ingest::{DownloadReport, StopToken};
 use serde_json::json;
 use shards::store::Folder;
-use tools::exit::{Hint, Outcome};
+use tools::exit::{self, Hint, Outcome};
 use tools::{json, terminal};
 
 use crate::cli::{Download, Retry, Telling};
@@ -22,8 +23,10 @@ pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
         let (rank, world_size) = (config.output.rank, config.output.world_size);
         eprintln!("this is machine {rank} of {world_size}, counted from 0, and makes its share of the shards");
     }
-    let (report, watch) = observed(&telling, |watch, stop| ingest::download(&config, watch, stop))
-        .with_context(|| format!("cannot download `{}`", config.input.url_list.display()))?;
+    let context = || format!("cannot download `{}`", config.input.url_list.display());
+    let observed =
+        observed(&telling, |watch, stop| ingest::download(&config, watch, stop).map_err(explained), context)?;
+    let Some((report, watch)) = observed else { return Ok(Outcome::Interrupted) };
     tell(&report, &watch, &config.output.output_folder, &telling)?;
     Ok(outcome(&report))
 }
@@ -34,8 +37,9 @@ pub fn retry(arguments: Retry) -> anyhow::Result<Outcome> {
     telling.check()?;
     let config = arguments.config()?;
     let folder = &config.folder;
-    let (report, watch) = observed(&telling, |watch, stop| ingest::retry(&config, watch, stop))
-        .with_context(|| format!("cannot retry `{folder}`"))?;
+    let context = || format!("cannot retry `{folder}`");
+    let observed = observed(&telling, |watch, stop| ingest::retry(&config, watch, stop).map_err(explained), context)?;
+    let Some((report, watch)) = observed else { return Ok(Outcome::Interrupted) };
     if report.shards == 0 && !report.interrupted && !telling.json {
         let which = if config.kinds.is_empty() { "" } else { " of these kinds" };
         println!("`{folder}` has no failed rows{which}");
@@ -48,11 +52,13 @@ pub fn retry(arguments: Retry) -> anyhow::Result<Outcome> {
     Ok(if report.interrupted { Outcome::Interrupted } else { Outcome::Done })
 }
 
-/// Runs something with its progress shown, until it ends or is interrupted.
+/// Runs something with its progress shown, until it ends or is interrupted; `None` where an interruption made it fail,
+/// which is told.
 fn observed(
     telling: &Telling,
-    run: impl FnOnce(Arc<Watch>, &StopToken) -> ingest::Result<DownloadReport>,
-) -> anyhow::Result<(DownloadReport, Arc<Watch>)> {
+    run: impl FnOnce(Arc<Watch>, &StopToken) -> anyhow::Result<DownloadReport>,
+    context: impl FnOnce() -> String,
+) -> anyhow::Result<Option<(DownloadReport, Arc<Watch>)>> {
     let stop = StopToken::new();
     let (watch, teller) = Teller::start(telling).context("cannot show progress")?;
     let (stopper, stopped) = (stop.clone(), Arc::clone(&watch));
@@ -60,11 +66,33 @@ fn observed(
         stopped.stopping();
         stopper.stop();
         shards::store::hurry();
+        shards::store::end_commands();
+        give_up_later();
     };
     terminal::on_interrupt(interrupted).context("cannot watch for Ctrl-C")?;
     let result = run(Arc::clone(&watch), &stop);
     teller.finish();
-    Ok((result.map_err(explained)?, watch))
+    match result.with_context(context) {
+        Ok(report) => Ok(Some((report, watch))),
+        Err(error) if stop.is_stopped() => {
+            eprint!("{}", exit::describe(&error));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// How long a run that is told to stop may take: more than the last answers of S3.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Ends the process when a list or a place that never answers keeps it from stopping. Nothing unsealed is visible.
+#[expect(clippy::exit, reason = "a thread that waits for a pipe cannot be woken")]
+fn give_up_later() {
+    std::thread::spawn(|| {
+        std::thread::sleep(GRACE);
+        eprintln!("stopped without waiting any longer for what does not answer");
+        std::process::exit(130);
+    });
 }
 
 /// Says what to do about an error, where something can be done.
@@ -73,6 +101,9 @@ fn explained(error: ingest::Error) -> anyhow::Error {
         ingest::Error::OtherOptions { .. } | ingest::Error::OtherRows { .. } | ingest::Error::OtherPlan { .. } => {
             "go on with the same list and options, or start in another --output-folder; \
              --incremental-mode overwrite deletes these shards, extend puts the list behind them"
+        }
+        ingest::Error::Table { .. } | ingest::Error::Disagree { .. } => {
+            "a shard was damaged after it was written: the `clipdata download` that made it makes such shards again"
         }
         ingest::Error::NoManifest { .. } => "only folders that `clipdata download` wrote can be retried",
         _ => return error.into(),

@@ -1,6 +1,6 @@
 //! Which rows of which list.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use clap::Args;
@@ -16,7 +16,7 @@ use super::values::{list, optional, switch};
 #[command(next_help_heading = "Input")]
 pub struct Input {
     /// The list: txt, csv, tsv, json, jsonl (each also .gz, .zst, .bz2 or .xz) or parquet; a file, a folder, a glob in
-    /// quotes, http(s):// or s3://, with braces as in s3://bucket/part-{000..127}.parquet
+    /// quotes, http(s):// or s3://, with braces as in s3://bucket/part-{000..127}.parquet; - for standard input
     #[arg(value_name = "URL_LIST", required_unless_present = "url_list_flag")]
     pub url_list: Vec<PathBuf>,
     /// The list, as img2dataset names it
@@ -50,6 +50,7 @@ impl Input {
     pub fn options(self) -> anyhow::Result<InputOptions> {
         let mut lists = self.url_list.into_iter().chain(self.url_list_flag);
         let url_list = lists.next().unwrap_or_default();
+        let url_list = if url_list == Path::new("-") { PathBuf::from("/dev/stdin") } else { url_list };
         if let Some(second) = lists.next() {
             let error = anyhow!("two lists are named, `{}` and `{}`", url_list.display(), second.display());
             return Err(error.context(Hint("put a glob in quotes, 'lists/*.parquet', or name a folder".to_owned())));
