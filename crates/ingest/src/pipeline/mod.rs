@@ -36,7 +36,7 @@ use self::decode_pool::DecodePool;
 use self::kept::Kept;
 use self::retry::RetryTask;
 use self::row::Stages;
-use self::shard::{Made as ShardMade, Order, ShardEnd, ShardFormat};
+use self::shard::{Found, Made as ShardMade, Order, ShardEnd, ShardFormat};
 use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
@@ -393,6 +393,9 @@ impl Run {
         if self.is_done(&name, &task, &fingerprint)? {
             return Ok(None);
         }
+        if let Found::Damaged(damage) = self.format.found(&name)? {
+            tracing::warn!("shard `{name}` is marked as complete, but {damage}: it is made again");
+        }
         let (shard_id, rows) = (task.shard_id, task.rows.len());
         let (kept, fingerprint) = (Kept::default(), Some(fingerprint));
         let order = Order { shard_id, name, rows, fingerprint, kept, claim };
@@ -409,7 +412,7 @@ impl Run {
 
     /// Whether an earlier run sealed this very shard.
     fn is_done(&mut self, name: &str, task: &ShardTask, fingerprint: &str) -> Result<bool> {
-        let Some(summary) = self.format.done(name)? else { return Ok(false) };
+        let Found::Sealed(summary) = self.format.found(name)? else { return Ok(false) };
         let (expected, name) = (task.rows.len() as u64, name.to_owned());
         if summary.count != expected {
             return Err(Error::OtherPlan { shard: name, expected, found: summary.count });
@@ -418,7 +421,7 @@ impl Run {
             return Err(Error::OtherRows { shard: name });
         }
         self.report.add_done(&summary);
-        self.stages.observer.shard_skipped(&SealedShard { shard_id: task.shard_id, name, summary });
+        self.stages.observer.shard_skipped(&SealedShard { shard_id: task.shard_id, name, summary: *summary });
         Ok(true)
     }
 

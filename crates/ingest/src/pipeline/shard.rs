@@ -31,9 +31,9 @@ pub(super) struct ShardFormat {
 }
 
 impl ShardFormat {
-    /// The summary of a shard that an earlier run sealed, where its samples are still there.
-    pub(super) fn done(&self, name: &str) -> Result<Option<ShardSummary>> {
-        let Some(summary) = ShardSummary::read_from(&self.place.folder, name)? else { return Ok(None) };
+    /// What an earlier run left of a shard.
+    pub(super) fn found(&self, name: &str) -> Result<Found> {
+        let Some(summary) = ShardSummary::read_from(&self.place.folder, name)? else { return Ok(Found::Nothing) };
         let damage = match (summary.damage(&self.place.folder, name)?, summary.tar_bytes) {
             // img2dataset notes no size; no tar is smaller than its two last blocks.
             (None, None) if self.place.format == OutputFormat::Webdataset => {
@@ -42,11 +42,17 @@ impl ShardFormat {
             }
             (damage, _) => damage,
         };
-        if let Some(damage) = &damage {
-            tracing::warn!("shard `{name}` is marked as complete, but {damage}: it is made again");
-        }
-        Ok(damage.is_none().then_some(summary))
+        Ok(damage.map_or(Found::Sealed(Box::new(summary)), Found::Damaged))
     }
+}
+
+/// What there is of a shard.
+pub(super) enum Found {
+    Nothing,
+    /// All of it.
+    Sealed(Box<ShardSummary>),
+    /// Its summary, but not all of its files; what is wrong with them.
+    Damaged(String),
 }
 
 /// A shard to be written.

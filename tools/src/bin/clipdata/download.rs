@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use ingest::{DownloadReport, StopToken};
 use serde_json::json;
+use shards::Error as ShardError;
 use shards::store::Folder;
 use tools::exit::{self, Hint, Outcome};
 use tools::{json, terminal};
@@ -102,7 +103,9 @@ fn explained(error: ingest::Error) -> anyhow::Error {
             "go on with the same list and options, or start in another --output-folder; \
              --incremental-mode overwrite deletes these shards, extend puts the list behind them"
         }
-        ingest::Error::Table { .. } | ingest::Error::Disagree { .. } => {
+        ingest::Error::Table { .. }
+        | ingest::Error::Disagree { .. }
+        | ingest::Error::Shard(ShardError::Table { .. }) => {
             "a shard was damaged after it was written: the `clipdata download` that made it makes such shards again"
         }
         ingest::Error::NoManifest { .. } => "only folders that `clipdata download` wrote can be retried",
