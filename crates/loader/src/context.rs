@@ -68,7 +68,8 @@ impl Context {
     }
 
     pub(crate) fn no_usable_sample(&self, whence: &str) -> Error {
-        let stats = &self.tally.lock().counts;
+        let counted = self.tally.lock();
+        let stats = &counted.counts;
         let listed = |(extension, count): (&String, &u64)| format!("{extension} ({count})");
         let extensions: Vec<String> = stats.extensions_left_out.iter().map(listed).collect();
         let malformed = stats.shards_incomplete.get("malformed").copied().unwrap_or(0);
@@ -80,6 +81,7 @@ impl Context {
             missing_caption: stats.missing_caption,
             undecodable: stats.undecodable.values().sum(),
             shards_unusable: stats.shards_failed + malformed,
+            trouble: counted.last_trouble.as_ref().map(|told| format!(" (the last: {told})")).unwrap_or_default(),
             image_extensions: self.config.image_extensions.join(", "),
             captions: captions.join(", "),
             extensions: if extensions.is_empty() { "none".into() } else { extensions.join(", ") },

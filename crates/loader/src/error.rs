@@ -42,7 +42,7 @@ pub enum Error {
     },
     /// A whole pass, or all shards of a source, gave nothing to train on; going on would be an endless loop.
     #[error(
-        "no usable sample in {whence}: {samples} samples read, {missing_image} without a picture ({image_extensions}), {missing_caption} without a caption ({captions}), {undecodable} not decodable, {shards_unusable} shards not readable; extensions seen: {extensions}"
+        "no usable sample in {whence}: {samples} samples read, {missing_image} without a picture ({image_extensions}), {missing_caption} without a caption ({captions}), {undecodable} not decodable, {shards_unusable} shards not readable{trouble}; extensions seen: {extensions}"
     )]
     NoUsableSample {
         /// What was read.
@@ -57,6 +57,8 @@ pub enum Error {
         undecodable: u64,
         /// Shards that could not be opened or were malformed.
         shards_unusable: u64,
+        /// What was wrong with the last one, after a comma; empty where all were readable.
+        trouble: String,
         /// Extensions that count as pictures.
         image_extensions: String,
         /// Where captions are looked for.

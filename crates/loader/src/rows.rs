@@ -54,8 +54,9 @@ fn weigh_all(source: Rows<'_>, filter: &Filter, out: &mut [u8]) {
             for (row, weight) in weights.iter().enumerate() {
                 let start = row * source.stride + block * LANES;
                 if let Some((values, _)) = rows[start..].split_first_chunk::<LANES>() {
+                    // Nothing wraps: weights sum up to one. But checks would keep this from being vector code.
                     for (sum, value) in sums.iter_mut().zip(values) {
-                        *sum += weight * i32::from(*value);
+                        *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(*value)));
                     }
                 }
             }

@@ -80,6 +80,8 @@ pub(crate) struct Counted {
     pub(crate) counts: LoaderStats,
     /// Shards that were given up.
     pub(crate) bad_shards: u64,
+    /// What was wrong with the last of them.
+    pub(crate) last_trouble: Option<String>,
     /// Samples that were left out.
     pub(crate) bad_samples: u64,
     pub(crate) per_source: Vec<SourceCount>,

@@ -273,6 +273,7 @@ impl ShardWalk {
         if !self.stop.is_set() {
             self.context.config.policy.on_shard_error.judge("shards", count, error)?;
             tracing::warn!("{told}");
+            self.context.tally.lock().last_trouble = Some(told.to_owned());
         }
         self.losses.push(Loss { pass: self.at.pass, turn: self.at.turn, samples });
         self.turn_over(visit, candidates)
