@@ -2,6 +2,7 @@
 
 mod addresses;
 mod behaviours;
+mod contents;
 mod download;
 mod inputs;
 mod outputs;

@@ -43,6 +43,27 @@ pub fn bytes(count: u64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
+/// A number of bytes: `400MB`, `1.5G`, `65536`; powers of 1000.
+///
+/// # Errors
+/// When it is none.
+pub fn byte_size(text: &str) -> Result<u64, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let scale = match unit.to_ascii_uppercase().trim_end_matches('B') {
+        "" => 1.0,
+        "K" => 1e3,
+        "M" => 1e6,
+        "G" => 1e9,
+        "T" => 1e12,
+        _ => return Err(format!("unknown unit `{unit}` (expected kB, MB, GB or TB)")),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number * scale < 1e18 => Ok((number * scale) as u64),
+        _ => Err(format!("expected a number of bytes such as 400MB, got `{text}`")),
+    }
+}
+
 /// A share as a percentage with one decimal; `-` where there is nothing to divide by.
 pub fn percent(part: u64, whole: u64) -> String {
     let share = 100.0 * part as f64 / whole as f64;
@@ -93,5 +114,14 @@ mod tests {
         assert_eq!(civil_date(59), (1970, 3, 1));
         assert_eq!(civil_date(11_016), (2000, 2, 29));
         assert_eq!(civil_date(20_781), (2026, 11, 24));
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(
+            (byte_size("400MB"), byte_size("1.5g"), byte_size("7")),
+            (Ok(400_000_000), Ok(1_500_000_000), Ok(7))
+        );
+        assert!(byte_size("-1").is_err() && byte_size("4XB").is_err() && byte_size("").is_err());
     }
 }

@@ -12,3 +12,4 @@ pub mod server;
 pub mod spelling;
 pub mod terminal;
 pub mod training;
+pub mod usage;

@@ -1,12 +1,16 @@
 //! A training run put together from its parts, with its log: the same for `cliptrain` and for the demo.
 
+use std::fmt;
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use loader::{Loader, LoaderConfig, Sampling, Stop, Tokenize, Transform};
+use loader::{
+    Augmentation, Cache, CaptionSource, Loader, LoaderConfig, MissingEnd, Policy, Sampling, Source, Stop, Table,
+    Tokenize, Transform,
+};
 use model::clip::Clip;
 use model::tokenizer::{ClipTokenizer, VOCAB_SIZE};
 use shards::spec::ShardSpec;
@@ -21,20 +25,128 @@ use crate::terminal;
 /// The data of a run.
 #[derive(Clone, Debug)]
 pub struct TrainData {
-    /// Shards, `{000..999}` and `::` allowed.
-    pub spec: String,
+    /// Where samples come from.
+    pub source: DataSource,
     /// Samples of an epoch, where the shards' folder does not tell or is not to be believed.
     pub num_samples: Option<u64>,
-    /// Each shard once an epoch, or drawn with replacement.
+    /// How shards are drawn.
     pub sampling: Sampling,
+    /// One factor a `::` source.
+    pub upsampling_factors: Vec<f64>,
     /// Pairs of a batch.
     pub batch_size: usize,
-    /// Threads that read and decode.
+    /// Threads that decode; epochs are rounded by them.
     pub workers: usize,
     /// Seed of order and crops.
     pub seed: u64,
-    /// Scale range of the random crop.
-    pub crop_scale: (f64, f64),
+    /// Random changes of pictures.
+    pub augmentation: Augmentation,
+    /// Extensions that count as pictures.
+    pub image_extensions: Vec<String>,
+    /// Where captions stand.
+    pub captions: Vec<CaptionSource>,
+    /// Bytes of samples held back to mix them.
+    pub shuffle_buffer: u64,
+    /// Lanes of the run.
+    pub lanes: usize,
+    /// Shards open side by side.
+    pub open_shards: Option<usize>,
+    /// What to do about shards and samples that cannot be used.
+    pub policy: Policy,
+    /// What to think of a tar without end marker.
+    pub missing_end: MissingEnd,
+    /// Where copies of shards from afar are kept, and how many bytes of them.
+    pub cache: Option<(PathBuf, u64)>,
+    /// Largest picture, in pixels.
+    pub max_image_pixels: Option<u64>,
+}
+
+/// Where samples come from, as the command line names it.
+#[derive(Clone, Debug)]
+pub enum DataSource {
+    /// Tar shards, `{000..999}` and `::` allowed.
+    Shards(String),
+    /// A table of files and captions.
+    Csv {
+        /// The table.
+        path: PathBuf,
+        /// Between cells.
+        separator: u8,
+        /// Column of the pictures' paths.
+        image_column: String,
+        /// Column of the captions.
+        caption_column: String,
+    },
+    /// Black pictures.
+    Synthetic,
+}
+
+impl TrainData {
+    /// Shards, with the loader's own settings for all else.
+    pub fn shards(spec: String, batch_size: usize, workers: usize, seed: u64) -> Self {
+        Self {
+            source: DataSource::Shards(spec),
+            num_samples: None,
+            sampling: Sampling::Once,
+            upsampling_factors: Vec::new(),
+            batch_size,
+            workers,
+            seed,
+            augmentation: Augmentation::default(),
+            image_extensions: ["jpg", "png", "jpeg", "webp"].map(String::from).to_vec(),
+            captions: vec![CaptionSource::text("txt")],
+            shuffle_buffer: loader::SHUFFLE_BUFFER,
+            lanes: loader::LANES,
+            open_shards: None,
+            policy: Policy::default(),
+            missing_end: MissingEnd::default(),
+            cache: None,
+            max_image_pixels: None,
+        }
+    }
+
+    fn open_source(&self) -> anyhow::Result<Source> {
+        Ok(match &self.source {
+            DataSource::Shards(spec) => Source::Shards(ShardSpec::parse(spec).context("--train-data")?),
+            DataSource::Csv { path, separator, image_column, caption_column } => {
+                Source::Table(Arc::new(Table::read(path, *separator, image_column, caption_column)?))
+            }
+            DataSource::Synthetic => Source::Synthetic(
+                self.num_samples
+                    .ok_or_else(|| anyhow::anyhow!("synthetic data have no size of their own").context(size_hint()))?,
+            ),
+        })
+    }
+
+    /// The loader's settings for pictures of `side` pixels and captions of `context_length` ids.
+    ///
+    /// # Errors
+    /// When the specification is malformed, or a table or the cache cannot be opened.
+    pub fn config(&self, side: u32, tokenize: Tokenize, context_length: usize) -> anyhow::Result<LoaderConfig> {
+        let mut config = LoaderConfig::new(self.open_source()?, self.batch_size, side, tokenize, context_length);
+        config.upsampling_factors = self.upsampling_factors.clone();
+        config.workers = self.workers;
+        config.seed = self.seed;
+        config.sampling = self.sampling;
+        config.shuffle_buffer = self.shuffle_buffer;
+        config.lanes = self.lanes;
+        config.open_shards = self.open_shards;
+        config.transform = Transform::Train(self.augmentation);
+        config.image_extensions = self.image_extensions.clone();
+        config.captions = self.captions.clone();
+        config.num_samples = self.num_samples;
+        config.policy = self.policy;
+        config.missing_end = self.missing_end;
+        if let Some((folder, max_bytes)) = &self.cache {
+            config.cache = Some(Cache::new(folder, *max_bytes).context("--cache-dir")?);
+        }
+        config.limits.max_pixels = self.max_image_pixels.unwrap_or(config.limits.max_pixels);
+        Ok(config)
+    }
+}
+
+fn size_hint() -> Hint {
+    Hint("--train-num-samples N says how many samples an epoch has".to_owned())
 }
 
 /// Opens the data for a model; batches end early once `stop` is set.
@@ -49,21 +161,23 @@ pub fn open(data: &TrainData, clip: &Clip, stop: &Stop) -> anyhow::Result<Loader
     }
     let context_length = text.context_length;
     let tokenize: Tokenize = Arc::new(move |caption| tokenizer.encode(caption, context_length));
-    let spec = ShardSpec::parse(&data.spec).context("--train-data")?;
-    let side = clip.config().vision_cfg.image_size as u32;
-    let mut config = LoaderConfig::new(spec, data.batch_size, side, tokenize, context_length);
-    config.workers = data.workers;
-    config.seed = data.seed;
-    config.sampling = data.sampling;
+    let mut config = data.config(clip.config().vision_cfg.image_size as u32, tokenize, context_length)?;
     config.stop = stop.clone();
-    config.num_samples = data.num_samples;
-    config.transform = Transform::Train { scale: data.crop_scale, ratio: (3.0 / 4.0, 4.0 / 3.0) };
     let loader = match Loader::new(config) {
-        Err(error @ loader::Error::UnknownSize { .. }) => Err(anyhow::Error::new(error)
-            .context(Hint("--train-num-samples N says how many samples an epoch has".to_owned()))),
+        Err(error @ loader::Error::UnknownSize { .. }) => Err(anyhow::Error::new(error).context(size_hint())),
         loader => loader.map_err(anyhow::Error::new),
     };
-    loader.with_context(|| format!("cannot train on `{}`", data.spec))
+    loader.with_context(|| format!("cannot train on {}", data.source))
+}
+
+impl fmt::Display for DataSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Shards(spec) => write!(f, "`{spec}`"),
+            Self::Csv { path, .. } => write!(f, "`{}`", path.display()),
+            Self::Synthetic => f.write_str("synthetic data"),
+        }
+    }
 }
 
 /// A stop that the first Ctrl-C or SIGTERM sets; commands that stream shards are ended with it.
@@ -106,7 +220,8 @@ pub fn run(
         listener(&event);
     };
     let tokenizer = ClipTokenizer::shared()?;
-    let run = Run { config, trainer, loader: &loader, tokenizer, tasks, stop, listener: &mut tell };
+    let position = loader.start();
+    let run = Run { config, trainer, loader: &loader, position, tokenizer, tasks, stop, listener: &mut tell };
     let trained = train(run)?;
     log.line(&format!("loader: {}", serde_json::to_string(&trained.loader)?));
     Ok(trained)
@@ -134,7 +249,7 @@ pub fn step_line(step: &StepReport) -> String {
     let percent = 100.0 * step.samples_seen as f64 / step.samples_per_epoch.max(1) as f64;
     format!(
         "Train Epoch: {} [{:>digits$}/{} ({percent:.0}%)] Data (t): {:.3} Batch (t): {:.3}, {:.1}/s LR: {:.6} \
-         Logit Scale: {:.3} Loss: {:.5} ({:.5})",
+         Logit Scale: {:.3} Loss: {:.5} ({:.5}) Stall: {:.1}% ({})",
         step.epoch,
         step.samples_seen,
         step.samples_per_epoch,
@@ -145,6 +260,8 @@ pub fn step_line(step: &StepReport) -> String {
         step.logit_scale,
         step.loss,
         step.mean_loss,
+        100.0 * step.loading.stall_share,
+        step.loading.bottleneck.as_str(),
     )
 }
 

@@ -1,32 +1,65 @@
 //! What a training step takes: pixels and captions of many samples in plain buffers.
 
+use std::fmt;
+use std::ops::Deref;
+
+use bytes::BytesMut;
+use crossbeam_channel::Sender;
 use shards::SampleKey;
 
-use crate::decode::Example;
-
-/// Samples side by side, in the order of the epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Samples side by side, in the order of the run.
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Batch {
+    /// The epoch it is of, from 0.
+    pub epoch: u64,
     /// The samples, `B` of them.
     pub keys: Vec<SampleKey>,
     /// RGB as 0 to 255, not normalised: `[B, image_size, image_size, 3]`.
-    pub pixels: Vec<u8>,
+    pub pixels: Pixels,
     /// Token ids: `[B, context_length]`.
     pub input_ids: Vec<u32>,
 }
 
-impl Batch {
-    pub(crate) fn with_capacity(samples: usize, bytes_per_picture: usize, context_length: usize) -> Self {
-        Self {
-            keys: Vec::with_capacity(samples),
-            pixels: Vec::with_capacity(samples * bytes_per_picture),
-            input_ids: Vec::with_capacity(samples * context_length),
+/// The pixels of a batch. Dropped, its buffer is used for a batch to come.
+#[derive(Default)]
+pub struct Pixels {
+    buffer: BytesMut,
+    home: Option<Sender<BytesMut>>,
+}
+
+impl Pixels {
+    pub(crate) fn new(buffer: BytesMut, home: Sender<BytesMut>) -> Self {
+        Self { buffer, home: Some(home) }
+    }
+}
+
+impl Deref for Pixels {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Pixels {
+    fn drop(&mut self) {
+        if let Some(home) = &self.home {
+            // Nobody wants it once the batches have ended.
+            let _ = home.send(std::mem::take(&mut self.buffer));
         }
     }
+}
 
-    pub(crate) fn push(&mut self, example: Example) {
-        self.keys.push(example.key);
-        self.pixels.extend_from_slice(&example.pixels);
-        self.input_ids.extend_from_slice(&example.input_ids);
+impl PartialEq for Pixels {
+    fn eq(&self, other: &Self) -> bool {
+        self[..] == other[..]
+    }
+}
+
+impl Eq for Pixels {}
+
+impl fmt::Debug for Pixels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes of pixels", self.len())
     }
 }

@@ -40,11 +40,13 @@ pub enum Error {
         /// The first shard of unknown size.
         shard: String,
     },
-    /// A whole pass gave nothing to train on; going on would be an endless loop.
+    /// A whole pass, or all shards of a source, gave nothing to train on; going on would be an endless loop.
     #[error(
-        "no usable sample in a whole pass: {samples} samples read, {missing_image} without a picture ({image_extensions}), {missing_caption} without a caption ({caption_extension}), {undecodable} not decodable, {shards_unusable} shards not readable; extensions seen: {extensions}"
+        "no usable sample in {whence}: {samples} samples read, {missing_image} without a picture ({image_extensions}), {missing_caption} without a caption ({captions}), {undecodable} not decodable, {shards_unusable} shards not readable{trouble}; extensions seen: {extensions}"
     )]
     NoUsableSample {
+        /// What was read.
+        whence: String,
         /// Samples read since the loader was made.
         samples: u64,
         /// Of these, without a picture.
@@ -55,12 +57,54 @@ pub enum Error {
         undecodable: u64,
         /// Shards that could not be opened or were malformed.
         shards_unusable: u64,
+        /// What was wrong with the last one, after a comma; empty where all were readable.
+        trouble: String,
         /// Extensions that count as pictures.
         image_extensions: String,
-        /// The extension that counts as caption.
-        caption_extension: String,
+        /// Where captions are looked for.
+        captions: String,
         /// Extensions met, with how often.
         extensions: String,
+    },
+    /// A sample cannot be used, and the policy is to fail.
+    #[error("shard `{shard}`: sample `{key}` cannot be used: {reason}")]
+    Sample {
+        /// The shard.
+        shard: String,
+        /// The sample.
+        key: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// More cannot be used than the policy allows.
+    #[error("{count} {what} could not be used (at most {most} are accepted); the last: {last}")]
+    TooMany {
+        /// "shards" or "samples".
+        what: &'static str,
+        /// How many there were.
+        count: u64,
+        /// The largest number.
+        most: u64,
+        /// What was wrong with the last one.
+        last: String,
+    },
+    /// A position is one of other data, or of another order.
+    #[error("the position does not fit this loader: `{setting}` was {expected} when it was saved, and is {got}")]
+    Position {
+        /// What differs.
+        setting: &'static str,
+        /// As it was.
+        expected: String,
+        /// As it is.
+        got: String,
+    },
+    /// A table of pictures and captions cannot be used.
+    #[error("table `{}`: {reason}", path.display())]
+    Table {
+        /// The table.
+        path: PathBuf,
+        /// What was expected and what came.
+        reason: String,
     },
     /// The tokenizer does not fit the configuration.
     #[error("tokenizer gave {got} ids for a caption (expected {expected})")]

@@ -1,14 +1,15 @@
 //! Labelled pictures for evaluation: in a fixed order, each once, each either in a batch or among the unreadable.
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use shards::image::{JpegScale, Limits, decode_rgb};
+use shards::image::{Decoder, JpegScale, Limits};
 
 use crate::error::Result;
-use crate::seed::{Domain, Draws};
+use crate::seed::Draws;
 use crate::stop::Stop;
-use crate::transform::Transform;
+use crate::transform::{Painter, Transform};
 use crate::worker::{Ordered, ordered, window};
 
 /// How pictures are prepared.
@@ -128,12 +129,30 @@ fn prepare(picture: Labelled, side: u32, limits: &Limits) -> std::result::Result
         Content::File(path) => std::fs::read(path).map(Bytes::from).map_err(|error| error.to_string()),
         Content::Bytes(bytes) => Ok(bytes.clone()),
     };
-    let decode = |bytes: Bytes| decode_rgb(&bytes, limits, JpegScale::Full).map_err(|error| error.to_string());
-    match read().and_then(decode) {
-        Ok(picture) => {
-            let pixels = Transform::Evaluation.apply(&picture, side, &mut Draws::new(0, Domain::Crop, &[]));
-            Ok(EvalExample { key, label, pixels })
-        }
+    let pixels = read().and_then(|bytes| HANDS.with_borrow_mut(|hands| hands.prepare(&bytes, side, limits)));
+    match pixels {
+        Ok(pixels) => Ok(EvalExample { key, label, pixels }),
         Err(reason) => Err(Unreadable { key, reason }),
+    }
+}
+
+/// What a decoding thread works with.
+#[derive(Default)]
+struct Hands {
+    decoder: Decoder,
+    painter: Painter,
+}
+
+thread_local! {
+    static HANDS: RefCell<Hands> = RefCell::default();
+}
+
+impl Hands {
+    fn prepare(&mut self, bytes: &[u8], side: u32, limits: &Limits) -> std::result::Result<Vec<u8>, String> {
+        let picture = self.decoder.decode_rgb(bytes, limits, JpegScale::Full).map_err(|error| error.to_string())?;
+        let mut pixels = vec![0; side as usize * side as usize * 3];
+        let mut draws = |domain| Draws::new(0, domain, &[]);
+        self.painter.paint(&Transform::Evaluation, picture, side, &mut draws, &mut pixels);
+        Ok(pixels)
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use shards::image::{Format, JpegScale, Limits, RgbImage, decode_rgb, sniff};
 
 use crate::crop::{CropBox, centre_crop, shorter_side_to};
-use crate::resample::exact;
+use crate::resample::Resampler;
 
 #[derive(Deserialize)]
 struct Index {
@@ -76,4 +76,10 @@ fn evaluation(picture: &RgbImage, side: u32) -> Vec<u8> {
     let whole = CropBox { left: 0, top: 0, width: picture.width, height: picture.height };
     let resized = shorter_side_to(side, (picture.width, picture.height));
     exact(picture, whole, resized, centre_crop(side, resized))
+}
+
+fn exact(picture: &RgbImage, part: CropBox, size: (u32, u32), window: CropBox) -> Vec<u8> {
+    let mut out = vec![0; (window.width * window.height * 3) as usize];
+    Resampler::default().exact(picture.view(), part, size, window, &mut out);
+    out
 }

@@ -13,6 +13,10 @@ pub(crate) enum Domain {
     SampleOrder = 3,
     /// Crops.
     Crop = 4,
+    /// Which of several captions.
+    Caption = 5,
+    /// Changes of colour.
+    Colour = 6,
 }
 
 /// A stream of draws.
@@ -55,12 +59,38 @@ impl Draws {
     }
 
     /// A random order of `0..count`.
-    pub(crate) fn permutation(&mut self, count: usize) -> Vec<usize> {
-        let mut order: Vec<_> = (0..count).collect();
-        for last in (1..count).rev() {
-            order.swap(last, self.below(last + 1));
-        }
+    pub(crate) fn permutation(&mut self, count: usize) -> Vec<u32> {
+        let mut order: Vec<_> = (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
+        self.shuffle(&mut order);
         order
+    }
+
+    /// Brings `items` into a random order.
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
+        for last in (1..items.len()).rev() {
+            items.swap(last, self.below(last + 1));
+        }
+    }
+}
+
+/// A hash of texts, to tell whether two lists are the same; nobody tries to make two that are not look so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Digest([u64; 2]);
+
+impl Digest {
+    /// With one more text.
+    pub(crate) fn with(self, text: &[u8]) -> Self {
+        let words = text.chunks(8).map(|chunk| chunk.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+        let mut halves = self.0;
+        for word in words.chain([text.len() as u64]) {
+            halves =
+                [scramble(halves[0] ^ word).wrapping_add(STRIDE), scramble(halves[1].wrapping_add(word)) ^ halves[0]];
+        }
+        Self(halves)
+    }
+
+    pub(crate) fn hex(self) -> String {
+        format!("{:016x}{:016x}", self.0[0], self.0[1])
     }
 }
 

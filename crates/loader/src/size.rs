@@ -1,10 +1,11 @@
 //! How many samples there are, and how many batches make an epoch of them.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
+use shards::reader::{MissingEnd, Proof};
 use shards::store::Folder;
-use shards::summary::{ShardSummary, read_sizes};
+use shards::summary::{ShardSummary, read_sizes_beside};
 use shards::uri::ShardUri;
 
 use crate::error::Result;
@@ -27,27 +28,52 @@ pub fn epoch_size(num_samples: u64, batch_size: u64, world_size: u64, workers: u
     EpochSize { num_batches, num_samples: num_batches.saturating_mul(global_batch) }
 }
 
-/// The number of samples of each shard, by the `sizes.json` in its folder or else by its own
-/// `_stats.json`; `None` for a shard that has neither or is not local.
-pub(crate) fn shard_sizes(uris: &[ShardUri]) -> Result<Vec<Option<u64>>> {
-    let mut folders = HashMap::new();
-    uris.iter().map(|uri| uri.local_path().map_or(Ok(None), |path| shard_size(path, &mut folders))).collect()
+/// What the writer of each shard recorded: by the `sizes.json` in its folder, or else, where the folder is one of this
+/// machine, by its own `_stats.json`. A command has no folder. A table that cannot be reached is none.
+///
+/// # Errors
+/// When a file is there and is not what it should be.
+pub fn recorded(uris: &[ShardUri], missing_end: MissingEnd) -> Result<Vec<Proof>> {
+    let mut tables = HashMap::new();
+    let proof = |uri| {
+        let summary = summary(uri)?;
+        let samples = sizes(uri, &mut tables)?.or_else(|| summary.as_ref().map(|summary| summary.successes));
+        Ok(Proof { samples, bytes: summary.and_then(|summary| summary.tar_bytes), missing_end })
+    };
+    uris.iter().map(proof).collect()
 }
 
-type FolderSizes = HashMap<PathBuf, HashMap<String, u64>>;
+type Sizes = HashMap<String, u64>;
 
-fn shard_size(path: &Path, folders: &mut FolderSizes) -> Result<Option<u64>> {
-    let (Some(name), Some(stem)) = (path.file_name(), path.file_stem()) else { return Ok(None) };
+/// The size of a shard by the table in its folder.
+fn sizes(uri: &ShardUri, tables: &mut HashMap<String, Sizes>) -> Result<Option<u64>> {
+    let text = uri.to_string();
+    let (folder, name) = match uri {
+        ShardUri::Pipe(_) => return Ok(None),
+        ShardUri::Http(url) => url.split(['?', '#']).next().unwrap_or_default().rsplit_once('/').unwrap_or_default(),
+        ShardUri::Local(_) | ShardUri::S3 { .. } => text.rsplit_once('/').unwrap_or(("", &text)),
+    };
+    if !tables.contains_key(folder) {
+        let read = read_sizes_beside(uri);
+        let is_local = uri.local_path().is_some();
+        let sizes = match read {
+            Err(error) if !is_local => {
+                tracing::warn!("no sizes of the shards in `{folder}`: {error}");
+                BTreeMap::new()
+            }
+            read => read?,
+        };
+        tables.insert(folder.to_owned(), sizes.into_iter().collect());
+    }
+    Ok(tables.get(folder).and_then(|sizes| sizes.get(name)).copied())
+}
+
+/// The summary of a shard of this machine.
+fn summary(uri: &ShardUri) -> Result<Option<ShardSummary>> {
+    let Some(path) = uri.local_path() else { return Ok(None) };
+    let Some(stem) = path.file_stem() else { return Ok(None) };
     let folder = path.parent().unwrap_or(Path::new(""));
-    if !folders.contains_key(folder) {
-        let sizes = read_sizes(&Folder::from(folder))?.into_iter().collect();
-        folders.insert(folder.to_path_buf(), sizes);
-    }
-    if let Some(size) = folders.get(folder).and_then(|sizes| sizes.get(&*name.to_string_lossy())) {
-        return Ok(Some(*size));
-    }
-    let summary = ShardSummary::read_from(&Folder::from(folder), &stem.to_string_lossy())?;
-    Ok(summary.map(|summary| summary.successes))
+    Ok(ShardSummary::read_from(&Folder::from(folder), &stem.to_string_lossy())?)
 }
 
 #[cfg(test)]
@@ -68,13 +94,15 @@ mod tests {
             end_time: 1.0,
             status_dict: Default::default(),
             rows_sha256: None,
-            tar_bytes: None,
+            tar_bytes: Some(99),
             table_bytes: None,
         };
         summary.write_to(&Folder::from(folder.path()), "1").unwrap();
         let mut uris: Vec<_> = (0..3).map(|i| ShardUri::Local(folder.path().join(format!("{i}.tar")))).collect();
         uris.push(ShardUri::Pipe("cat 0.tar".into()));
-        assert_eq!(shard_sizes(&uris).unwrap(), [Some(7), Some(8), None, None]);
+        let found = recorded(&uris, MissingEnd::IsACut).unwrap();
+        let found: Vec<_> = found.iter().map(|proof| (proof.samples, proof.bytes)).collect();
+        assert_eq!(found, [(Some(7), None), (Some(8), Some(99)), (None, None), (None, None)]);
     }
 
     #[test]

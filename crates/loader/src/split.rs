@@ -1,5 +1,4 @@
-//! Who reads what: one order of shards, the same on all replicas, cut into parts that together
-//! hold every sample once.
+//! Who reads what in a pass: one order of shards, cut into parts that together hold every sample once.
 
 use std::ops::Range;
 
@@ -49,43 +48,53 @@ impl Share {
         }
     }
 
+    /// The first index that is in the share.
+    pub(crate) fn start(&self) -> u64 {
+        match self {
+            Self::Range(range) => range.start,
+            Self::Every { remainder, .. } => *remainder,
+        }
+    }
+
     /// Whether no sample from `index` on is in the share.
     pub(crate) fn ends_before(&self, index: u64) -> bool {
         matches!(self, Self::Range(range) if index >= range.end)
     }
 }
 
-/// The part of `replica` in a pass over the shards in `order`.
+/// Part `part` of `parts` of a pass over the shards in `order`.
 ///
-/// Where the sizes of all shards are known, the parts are equal to within one sample; two
-/// replicas then share a shard where their parts meet. Otherwise whole shards are dealt out, or,
-/// with fewer shards than replicas, the samples of each shard.
-pub(crate) fn split(order: &[usize], sizes: Option<&[u64]>, replica: Replica) -> Vec<Portion> {
-    let Replica { rank, world_size } = replica;
+/// Where the sizes of all shards are known, parts are consecutive and equal, but for one sample more in the first ones;
+/// two of them share a shard where they meet. Otherwise whole shards are dealt out as far as that goes evenly, and the
+/// samples of the rest of them.
+pub(crate) fn split(order: &[u32], sizes: Option<&[u64]>, part: usize, parts: usize) -> Vec<Portion> {
     if let Some(sizes) = sizes {
-        return split_by_size(order, sizes, replica);
+        let total = order.iter().map(|shard| sizes[*shard as usize]).sum();
+        return split_by_size(order, sizes, bounds(total, part as u64, parts as u64));
     }
-    if order.len() >= world_size {
-        let own = order.iter().skip(rank).step_by(world_size);
-        return own.map(|shard| Portion { shard: *shard, share: Share::all() }).collect();
-    }
-    let share = Share::Every { remainder: rank as u64, modulus: world_size as u64 };
-    order.iter().map(|shard| Portion { shard: *shard, share: share.clone() }).collect()
+    let (dealt, shared) = order.split_at(order.len() - order.len() % parts);
+    let own = dealt.iter().skip(part).step_by(parts).map(|shard| (*shard, Share::all()));
+    let every = Share::Every { remainder: part as u64, modulus: parts as u64 };
+    let own = own.chain(shared.iter().map(|shard| (*shard, every.clone())));
+    own.map(|(shard, share)| Portion { shard: shard as usize, share }).collect()
 }
 
-fn split_by_size(order: &[usize], sizes: &[u64], replica: Replica) -> Vec<Portion> {
-    let total: u64 = order.iter().map(|shard| sizes[*shard]).sum();
-    let border = |rank: usize| (u128::from(total) * rank as u128 / replica.world_size as u128) as u64;
-    let own = border(replica.rank)..border(replica.rank + 1);
+/// The numbers from 0 to `total` that part `part` of `parts` has.
+pub(crate) fn bounds(total: u64, part: u64, parts: u64) -> Range<u64> {
+    let border = |part: u64| part * (total / parts) + part.min(total % parts);
+    border(part)..border(part + 1)
+}
+
+fn split_by_size(order: &[u32], sizes: &[u64], own: Range<u64>) -> Vec<Portion> {
     let (mut portions, mut first) = (Vec::new(), 0);
-    for shard in order {
-        let size = sizes[*shard];
+    for shard in order.iter().map(|shard| *shard as usize) {
+        let size = sizes[shard];
         let start = own.start.clamp(first, first + size) - first;
         let end = own.end.clamp(first, first + size) - first;
         first += size;
         if start < end {
             let end = if end == size { u64::MAX } else { end };
-            portions.push(Portion { shard: *shard, share: Share::Range(start..end) });
+            portions.push(Portion { shard, share: Share::Range(start..end) });
         }
     }
     portions
@@ -95,12 +104,12 @@ fn split_by_size(order: &[usize], sizes: &[u64], replica: Replica) -> Vec<Portio
 mod tests {
     use super::*;
 
-    /// How often the replicas together read each sample, and how many each reads.
-    fn read(order: &[usize], sizes: &[u64], known: bool, world_size: usize) -> (Vec<Vec<u32>>, Vec<u64>) {
+    /// How often the parts together have each sample, and how many each has.
+    fn read(order: &[u32], sizes: &[u64], known: bool, parts: usize) -> (Vec<Vec<u32>>, Vec<u64>) {
         let mut times: Vec<_> = sizes.iter().map(|size| vec![0; *size as usize]).collect();
-        let mut counts = vec![0; world_size];
-        for (rank, count) in counts.iter_mut().enumerate() {
-            for portion in split(order, known.then_some(sizes), Replica { rank, world_size }) {
+        let mut counts = vec![0; parts];
+        for (part, count) in counts.iter_mut().enumerate() {
+            for portion in split(order, known.then_some(sizes), part, parts) {
                 for index in (0..sizes[portion.shard]).filter(|index| portion.share.contains(*index)) {
                     times[portion.shard][index as usize] += 1;
                     *count += 1;
@@ -111,16 +120,15 @@ mod tests {
     }
 
     #[test]
-    fn replicas_together_read_every_sample_once() {
+    fn parts_together_have_every_sample_once() {
         let sizes = [5, 1, 0, 9, 4, 4, 13];
         let order = [3, 0, 6, 2, 5, 1, 4];
         for known in [true, false] {
-            for world_size in [1, 2, 3, 5, 8, 40] {
-                let (times, counts) = read(&order, &sizes, known, world_size);
-                assert!(times.iter().flatten().all(|count| *count == 1), "{known} {world_size} {times:?}");
+            for parts in [1, 2, 3, 5, 8, 40] {
+                let (times, counts) = read(&order, &sizes, known, parts);
+                assert!(times.iter().flatten().all(|count| *count == 1), "{known} {parts} {times:?}");
                 if known {
-                    let (least, most) = (counts.iter().min().unwrap(), counts.iter().max().unwrap());
-                    assert!(most - least <= 1, "{world_size} {counts:?}");
+                    assert!(counts.is_sorted_by(|a, b| a >= b) && counts[0] - counts[parts - 1] <= 1, "{counts:?}");
                 }
             }
         }
@@ -128,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_range_up_to_the_known_size_takes_what_is_beyond() {
-        let portions = split(&[0, 1], Some(&[4, 4]), Replica { rank: 0, world_size: 2 });
+        let portions = split(&[0, 1], Some(&[4, 4]), 0, 2);
         assert_eq!(portions, [Portion { shard: 0, share: Share::all() }]);
         assert!(Share::Range(0..3).ends_before(3) && !Share::Range(0..3).ends_before(2));
     }

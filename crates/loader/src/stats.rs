@@ -1,12 +1,14 @@
-//! What the loader met on its way: nothing that it leaves out goes uncounted.
+//! What the loader met on its way, and where its time went: nothing that it leaves out goes uncounted.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use crate::times::Times;
+
 /// Counts since the loader was made. Reading runs ahead of the batches, so counts of samples
-/// and shards can be ahead of `examples`.
+/// and shards can be ahead of `examples`; what is read again after a resume is counted again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LoaderStats {
     /// Samples read.
@@ -27,6 +29,8 @@ pub struct LoaderStats {
     pub shards_incomplete: BTreeMap<String, u64>,
     /// Shards that could not be opened.
     pub shards_failed: u64,
+    /// Shards opened again because their source had failed.
+    pub shards_retried: u64,
     /// Extensions of the samples that lack a picture or a caption; the first hundred different ones.
     pub extensions_left_out: BTreeMap<String, u64>,
 }
@@ -63,15 +67,47 @@ impl LoaderStats {
 /// Foreign shards may have a new extension in every sample.
 const MOST_EXTENSIONS: usize = 100;
 
-/// Counts that threads share.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Tally(Arc<Mutex<LoaderStats>>);
+/// Counts and times that threads share.
+#[derive(Debug)]
+pub(crate) struct Tally {
+    counted: Mutex<Counted>,
+    times: Times,
+}
+
+/// What is counted for users, and for the loader itself.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    pub(crate) counts: LoaderStats,
+    /// Shards that were given up.
+    pub(crate) bad_shards: u64,
+    /// What was wrong with the last of them.
+    pub(crate) last_trouble: Option<String>,
+    /// Samples that were left out.
+    pub(crate) bad_samples: u64,
+    pub(crate) per_source: Vec<SourceCount>,
+}
+
+/// What became of one of the `::` sources.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SourceCount {
+    pub(crate) visits: u64,
+    pub(crate) candidates: u64,
+}
 
 impl Tally {
+    pub(crate) fn new(sources: usize) -> Self {
+        let counted = Counted { per_source: vec![SourceCount::default(); sources], ..Counted::default() };
+        Self { counted: Mutex::new(counted), times: Times::default() }
+    }
+
     /// The counts, locked. A thread that panicked cannot have left them half changed in a way
     /// that matters: each is a number of its own.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, LoaderStats> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn times(&self) -> &Times {
+        &self.times
     }
 }
 

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::store::Folder;
+use crate::store::{self, Folder};
+use crate::uri::ShardUri;
 
 /// The file of shard sizes.
 const SIZES: &str = "sizes.json";
@@ -103,6 +104,17 @@ pub fn complete_shards(folder: &Folder) -> Result<Vec<String>> {
 /// When the file is there and is no such table.
 pub fn read_sizes(folder: &Folder) -> Result<BTreeMap<String, u64>> {
     Ok(read_json(folder, SIZES)?.unwrap_or_default())
+}
+
+/// The same for the folder that the shard at `uri` is in, wherever that is; empty for a command.
+///
+/// # Errors
+/// When the file is there and is no such table, or its place cannot be reached.
+pub fn read_sizes_beside(uri: &ShardUri) -> Result<BTreeMap<String, u64>> {
+    let Some(text) = store::read_beside(uri, SIZES)? else { return Ok(BTreeMap::new()) };
+    let broken =
+        |reason: serde_json::Error| Error::Source { uri: uri.to_string(), reason: format!("{SIZES}: {reason}") };
+    serde_json::from_slice(&text).map_err(broken)
 }
 
 /// Writes the `sizes.json` of `folder`: the samples of each shard that is complete by its summary, and what the file

@@ -1,14 +1,15 @@
 //! Checkpoints: a folder per epoch that appears whole or not at all.
 //!
 //! Format, version 1: `open_clip_model.safetensors` and `open_clip_config.json` (which Python's
-//! open_clip opens), `optimizer.safetensors` (`first.<parameter>`, `second.<parameter>`, f32) and `state.json`
-//! ([`State`]).
+//! open_clip opens), `optimizer.safetensors` (`first.<parameter>`, `second.<parameter>`, f32), `state.json`
+//! ([`State`]) and `loader.json` ([`LoaderPosition`]: the batch that comes next).
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use candle_core::safetensors as tensors;
+use loader::LoaderPosition;
 use model::clip::Clip;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,7 @@ use crate::step::Trainer;
 const VERSION: u32 = 1;
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "state.json";
+const LOADER: &str = "loader.json";
 
 /// Where a run stood when the checkpoint was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +38,7 @@ pub struct State {
 ///
 /// # Errors
 /// When the folder cannot be written; what was there stays.
-pub fn save(trainer: &Trainer, folder: &Path, epoch: u64) -> Result<PathBuf> {
+pub fn save(trainer: &Trainer, position: &LoaderPosition, folder: &Path, epoch: u64) -> Result<PathBuf> {
     let sealed = folder.join(format!("epoch_{epoch}"));
     let open = folder.join(format!("epoch_{epoch}.tmp"));
     if open.exists() {
@@ -46,8 +48,8 @@ pub fn save(trainer: &Trainer, folder: &Path, epoch: u64) -> Result<PathBuf> {
     trainer.clip.save(&open)?;
     tensors::save(&trainer.optimizer.tensors(trainer.clip.parameters()), open.join(OPTIMIZER))?;
     let state = State { version: VERSION, epoch, steps: trainer.optimizer.steps() };
-    let path = open.join(STATE);
-    fs::write(&path, format!("{}\n", serde_json::json!(state))).map_err(Error::io("write", &path))?;
+    write_json(&open.join(STATE), &state)?;
+    write_json(&open.join(LOADER), position)?;
     sync_folder(&open)?;
     if sealed.exists() {
         fs::remove_dir_all(&sealed).map_err(Error::io("remove", &sealed))?;
@@ -73,6 +75,20 @@ pub fn load(folder: &Path, adamw: AdamW, grad_clip_norm: Option<f64>, device: &D
     let moments = tensors::load(folder.join(OPTIMIZER), device)?;
     trainer.optimizer.restore(trainer.clip.parameters(), moments, state.steps).map_err(damaged)?;
     Ok((trainer, state))
+}
+
+/// Where the data of the run go on that wrote the checkpoint `folder`.
+///
+/// # Errors
+/// Names the file that is missing or damaged.
+pub fn load_position(folder: &Path) -> Result<LoaderPosition> {
+    let path = folder.join(LOADER);
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    serde_json::from_str(&text).map_err(|error| Error::Checkpoint { path, reason: error.to_string() })
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    fs::write(path, format!("{}\n", serde_json::json!(value))).map_err(Error::io("write", path))
 }
 
 /// Syncs every file of a folder, then the folder.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use loader::LoaderMetrics;
 use serde::{Deserialize, Serialize};
 
 use crate::metrics::Metrics;
@@ -38,6 +39,8 @@ pub struct StepReport {
     pub step_seconds: f64,
     /// Pairs per second, a mean over the last steps.
     pub samples_per_second: f64,
+    /// Where the loader's time went since the run began, and what limits it.
+    pub loading: LoaderMetrics,
 }
 
 /// What happened.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use loader::{Batch, Loader, LoaderStats, Stop};
+use loader::{Batch, Batches, Loader, LoaderPosition, LoaderStats, Stop};
 use model::tokenizer::ClipTokenizer;
 
 use crate::checkpoint;
@@ -25,6 +25,8 @@ pub struct Run<'a> {
     pub trainer: Trainer,
     /// Where batches come from.
     pub loader: &'a Loader,
+    /// Where in its data the run begins.
+    pub position: LoaderPosition,
     /// Tokenizer of the zero-shot prompts.
     pub tokenizer: &'a ClipTokenizer,
     /// What is evaluated, and how often the configuration says.
@@ -62,14 +64,15 @@ pub fn train(mut run: Run<'_>) -> Result<Trained> {
     let mut clock = Clock::new();
     let mut report = TrainReport::default();
     let mut zero_shot = Vec::new();
-    for epoch in 0..run.config.epochs {
-        train_epoch(&mut run, epoch, &schedule, &mut clock, &mut report)?;
+    let mut batches = run.loader.batches_from(&run.position)?;
+    for epoch in run.position.epoch..run.config.epochs {
+        train_epoch(&mut run, &mut batches, epoch, &schedule, &mut clock, &mut report)?;
         if report.interrupted {
             break;
         }
         report.epochs = epoch + 1;
         if run.config.is_due(run.config.save_frequency, report.epochs) {
-            let path = checkpoint::save(&run.trainer, &folder, report.epochs)?;
+            let path = checkpoint::save(&run.trainer, batches.position(), &folder, report.epochs)?;
             report.checkpoint = Some(path.clone());
             (run.listener)(Event::Saved { epoch: report.epochs, path });
         }
@@ -91,6 +94,7 @@ pub fn train(mut run: Run<'_>) -> Result<Trained> {
 
 fn train_epoch(
     run: &mut Run<'_>,
+    batches: &mut Batches,
     epoch: u64,
     schedule: &Schedule,
     clock: &mut Clock,
@@ -98,8 +102,12 @@ fn train_epoch(
 ) -> Result<()> {
     let size = run.loader.epoch_size();
     let mut losses = 0.0;
-    for (step_in_epoch, batch) in (0u64..).zip(run.loader.epoch(epoch)) {
-        let batch = batch?;
+    let left = batches.left_in_epoch();
+    // What is left of an epoch that was begun before comes behind the steps that were taken then.
+    let first = size.num_batches.saturating_sub(left);
+    for step_in_epoch in first..first + left {
+        // There is no batch once the run is told to stop.
+        let Some(batch) = batches.next().transpose()? else { break };
         let data_seconds = clock.waited();
         let step = run.trainer.optimizer.steps();
         let lr = schedule.rate(step);
@@ -121,13 +129,14 @@ fn train_epoch(
             samples_seen: (step_in_epoch + 1) * per_step,
             samples_per_epoch: size.num_samples,
             loss: stepped.loss,
-            mean_loss: losses / (step_in_epoch + 1) as f64,
+            mean_loss: losses / (step_in_epoch + 1 - first) as f64,
             lr,
             logit_scale: stepped.logit_scale,
             grad_norm: stepped.grad_norm,
             data_seconds,
             step_seconds,
             samples_per_second: clock.samples_per_second(),
+            loading: batches.metrics(),
         }));
         if run.stop.is_set() {
             break;

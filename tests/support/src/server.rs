@@ -43,6 +43,16 @@ pub enum Behaviour {
     },
     /// 200 with these bytes, or 206 with the range that was asked for.
     Ranges(Vec<u8>),
+    /// 200 with these bytes and this `etag`, or 206 with the rest from the byte that was asked for, provided that the
+    /// `if-range` is this tag; hangs up once so many bytes of the answer's body are out.
+    Tagged {
+        /// The whole body.
+        body: Vec<u8>,
+        /// The tag, with its quotation marks.
+        tag: &'static str,
+        /// Bytes before it hangs up; more than there are for none.
+        sent: usize,
+    },
     /// The first behaviour for the given number of requests, then the second.
     Then(usize, Box<Behaviour>, Box<Behaviour>),
     /// Hangs up without an answer.
@@ -182,9 +192,10 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
 /// Answers the requests of one connection until one of the two hangs up.
 fn serve(stream: TcpStream, state: &State) {
     let Ok(writer) = stream.try_clone() else { return };
-    let mut connection = Connection { reader: BufReader::new(stream), writer };
+    let mut connection = Connection { reader: BufReader::new(stream), writer, is_head: false };
     while let Some(request) = Request::read(&mut connection.reader) {
         lock(&state.requests).push(request.clone());
+        connection.is_head = request.method == "HEAD";
         let behaviour = state.behaviour(request.path());
         match connection.answer(&request, &behaviour) {
             Ok(()) => {}
@@ -233,6 +244,8 @@ impl From<std::io::Error> for End {
 struct Connection {
     reader: BufReader<TcpStream>,
     writer: TcpStream,
+    /// Whether the request wants no body.
+    is_head: bool,
 }
 
 impl Connection {
@@ -255,6 +268,7 @@ impl Connection {
             Behaviour::Redirect(to) => self.send(302, &[("location", to)], b""),
             Behaviour::Slow { body, piece, pause } => self.drip(body, *piece, *pause),
             Behaviour::Ranges(body) => self.range(request, body),
+            Behaviour::Tagged { body, tag, sent } => self.tagged(request, body, tag, *sent),
             Behaviour::HangUp | Behaviour::Then(..) => Err(End::HangUp),
             Behaviour::Script(steps) => self.script(steps),
         }
@@ -262,7 +276,10 @@ impl Connection {
 
     fn send(&mut self, status: u16, headers: &[(&str, &str)], body: &[u8]) -> Result<(), End> {
         self.head(status, headers, body.len())?;
-        Ok(self.writer.write_all(body)?)
+        if !self.is_head {
+            self.writer.write_all(body)?;
+        }
+        Ok(())
     }
 
     fn head(&mut self, status: u16, headers: &[(&str, &str)], length: usize) -> Result<(), End> {
@@ -276,6 +293,21 @@ impl Connection {
     fn wait_for_the_end(&mut self) -> Result<(), End> {
         std::io::copy(&mut self.reader, &mut std::io::sink())?;
         Err(End::HangUp)
+    }
+
+    fn tagged(&mut self, request: &Request, body: &[u8], tag: &str, sent: usize) -> Result<(), End> {
+        let same = request.headers.get("if-range").is_some_and(|mark| mark == tag);
+        let first = request.headers.get("range").filter(|_| same).and_then(|asked| parse_range(asked, body.len()));
+        let rest = &body[first.map_or(0, |(first, _)| first)..];
+        let range = format!("bytes {}-{}/{}", body.len() - rest.len(), body.len().saturating_sub(1), body.len());
+        match first {
+            Some(_) => self.head(206, &[("etag", tag), ("content-range", &range)], rest.len())?,
+            None => self.head(200, &[("etag", tag)], rest.len())?,
+        }
+        if !self.is_head {
+            self.writer.write_all(&rest[..sent.min(rest.len())])?;
+        }
+        if sent < rest.len() { Err(End::HangUp) } else { Ok(()) }
     }
 
     fn script(&mut self, steps: &[Step]) -> Result<(), End> {

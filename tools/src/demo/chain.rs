@@ -10,7 +10,7 @@ use anyhow::{Context, ensure};
 use ingest::fetch::address_guard::AddressGuard;
 use ingest::table::{StatsOptions, TableStats};
 use ingest::{DownloadConfig, DownloadReport, Observer, StopToken};
-use loader::{Sampling, Stop};
+use loader::Stop;
 use model::Device;
 use model::clip::Clip;
 use model::zero_shot::Template;
@@ -298,15 +298,8 @@ fn train_config(layout: &Layout, options: &DemoOptions) -> (TrainConfig, TrainDa
         zeroshot_frequency: options.epochs,
     };
     let last = options.pictures.div_ceil(SAMPLES_PER_SHARD).saturating_sub(1);
-    let data = TrainData {
-        spec: layout.shards().join(format!("{{00000..{last:05}}}.tar")).display().to_string(),
-        num_samples: None,
-        sampling: Sampling::Once,
-        batch_size: BATCH_SIZE,
-        workers: WORKERS,
-        seed: options.seed,
-        crop_scale: (0.9, 1.0),
-    };
+    let spec = layout.shards().join(format!("{{00000..{last:05}}}.tar")).display().to_string();
+    let data = TrainData::shards(spec, BATCH_SIZE, WORKERS, options.seed);
     (config, data)
 }
 

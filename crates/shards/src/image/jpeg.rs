@@ -50,25 +50,58 @@ fn memory(header: &Header, bytes: &[u8]) -> DecodeMemory {
 
 /// Decodes grey to luma and anything else to RGB.
 pub(super) fn decode(bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<Picture, ImageError> {
-    let codec = Codec::new(raw::TJINIT_TJINIT_DECOMPRESS)?;
-    codec.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
-    let header = codec.read_header(bytes)?;
-    limits.check(header.width, header.height)?;
-    let scale = if header.is_lossless { JpegScale::Full } else { scale };
-    codec.set_scale(scale)?;
-    // Nothing that the bound did not foresee is allocated: libjpeg-turbo refuses first.
-    let most = (memory(&header, bytes).unscaled >> 20) + INTERNAL_MIB;
-    codec.set(raw::TJPARAM_TJPARAM_MAXMEMORY, c_int::try_from(most).unwrap_or(c_int::MAX))?;
-    let (width, height) = (scale.apply(header.width), scale.apply(header.height));
-    let decompress = |format, channels| codec.decompress(bytes, (width, height), format, channels);
-    let (channels, pixels) = match header.colourspace {
-        raw::TJCS_TJCS_GRAY => (Channels::Luma, decompress(raw::TJPF_TJPF_GRAY, 1)?),
-        raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK => {
-            (Channels::Rgb, inverted_cmyk_to_rgb(decompress(raw::TJPF_TJPF_CMYK, 4)?))
-        }
-        _ => (Channels::Rgb, decompress(raw::TJPF_TJPF_RGB, 3)?),
-    };
+    let mut pixels = Vec::new();
+    let (width, height, channels) = Decompressor::new()?.decode(bytes, limits, scale, Grey::Kept, &mut pixels)?;
     Ok(Picture { width, height, channels, pixels })
+}
+
+/// What becomes of a picture of one component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Grey {
+    Kept,
+    Repeated,
+}
+
+/// A decoder for one picture after another.
+pub(super) struct Decompressor(Codec);
+
+impl Decompressor {
+    pub(super) fn new() -> Result<Self, ImageError> {
+        let codec = Codec::new(raw::TJINIT_TJINIT_DECOMPRESS)?;
+        codec.set(raw::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
+        Ok(Self(codec))
+    }
+
+    /// Decodes into `pixels`, which is as long as the picture afterwards; returns width, height and channels.
+    pub(super) fn decode(
+        &self,
+        bytes: &[u8],
+        limits: &Limits,
+        scale: JpegScale,
+        grey: Grey,
+        pixels: &mut Vec<u8>,
+    ) -> Result<(u32, u32, Channels), ImageError> {
+        let Self(codec) = self;
+        let header = codec.read_header(bytes)?;
+        limits.check(header.width, header.height)?;
+        let scale = if header.is_lossless { JpegScale::Full } else { scale };
+        codec.set_scale(scale)?;
+        // Nothing that the bound did not foresee is allocated: libjpeg-turbo refuses first.
+        let most = (memory(&header, bytes).unscaled >> 20) + INTERNAL_MIB;
+        codec.set(raw::TJPARAM_TJPARAM_MAXMEMORY, c_int::try_from(most).unwrap_or(c_int::MAX))?;
+        let (width, height) = (scale.apply(header.width), scale.apply(header.height));
+        let mut decompress = |format, channels| codec.decompress(bytes, (width, height), format, channels, pixels);
+        let channels = match (header.colourspace, grey) {
+            (raw::TJCS_TJCS_GRAY, Grey::Kept) => decompress(raw::TJPF_TJPF_GRAY, 1).map(|()| Channels::Luma)?,
+            (raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK, _) => {
+                decompress(raw::TJPF_TJPF_CMYK, 4)?;
+                inverted_cmyk_to_rgb(pixels);
+                Channels::Rgb
+            }
+            _ => decompress(raw::TJPF_TJPF_RGB, 3).map(|()| Channels::Rgb)?,
+        };
+        Ok((width, height, channels))
+    }
 }
 
 /// Encodes at 4:2:0, or one component for luma.
@@ -133,8 +166,9 @@ impl Codec {
         (width, height): (u32, u32),
         format: raw::TJPF,
         channels: usize,
-    ) -> Result<Vec<u8>, ImageError> {
-        let mut pixels = vec![0; width as usize * height as usize * channels];
+        pixels: &mut Vec<u8>,
+    ) -> Result<(), ImageError> {
+        pixels.resize(width as usize * height as usize * channels, 0);
         // SAFETY: the source is a live slice; the target holds `height` rows of `width` pixels of
         // `channels` bytes, the size that header and scale ask of libjpeg-turbo, with no gap (pitch 0).
         let status = unsafe {
@@ -147,8 +181,7 @@ impl Codec {
                 format as c_int,
             )
         };
-        self.judge(status, bytes)?;
-        Ok(pixels)
+        self.judge(status, bytes)
     }
 
     fn compress(&self, picture: &Picture, format: c_int) -> Result<Vec<u8>, ImageError> {
@@ -224,7 +257,7 @@ fn has_end(bytes: &[u8]) -> bool {
 
 /// libjpeg-turbo delivers the stored values, which are 255 minus what Pillow calls CMYK. Done in place: the picture is
 /// held once.
-fn inverted_cmyk_to_rgb(mut pixels: Vec<u8>) -> Vec<u8> {
+fn inverted_cmyk_to_rgb(pixels: &mut Vec<u8>) {
     let channel = |ink: u8, white: u8| {
         let product = u32::from(255 - ink) * u32::from(white) + 128;
         white - (((product >> 8) + product) >> 8) as u8
@@ -237,7 +270,6 @@ fn inverted_cmyk_to_rgb(mut pixels: Vec<u8>) -> Vec<u8> {
         }
     }
     pixels.truncate(count * 3);
-    pixels
 }
 
 #[cfg(test)]
@@ -246,10 +278,16 @@ mod tests {
 
     #[test]
     fn ink_becomes_colour_as_pillow_has_it() {
-        assert_eq!(inverted_cmyk_to_rgb(vec![255, 255, 255, 255]), [255, 255, 255]);
-        assert_eq!(inverted_cmyk_to_rgb(vec![0, 255, 255, 255]), [0, 255, 255]);
-        assert_eq!(inverted_cmyk_to_rgb(vec![255, 255, 255, 0]), [0, 0, 0]);
-        assert_eq!(inverted_cmyk_to_rgb(vec![128, 64, 0, 200]), [100, 50, 0]);
+        for (ink, colour) in [
+            ([255, 255, 255, 255], [255, 255, 255]),
+            ([0, 255, 255, 255], [0, 255, 255]),
+            ([255, 255, 255, 0], [0, 0, 0]),
+            ([128, 64, 0, 200], [100, 50, 0]),
+        ] {
+            let mut pixels = ink.to_vec();
+            inverted_cmyk_to_rgb(&mut pixels);
+            assert_eq!(pixels, colour);
+        }
     }
 
     #[test]

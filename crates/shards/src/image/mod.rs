@@ -6,6 +6,7 @@
 
 mod area;
 mod cost;
+mod decoder;
 mod error;
 mod jpeg;
 mod jpeg_frame;
@@ -17,6 +18,7 @@ use std::fmt;
 
 pub use area::resize_by_area;
 pub use cost::DecodeMemory;
+pub use decoder::{Decoder, RgbView};
 pub use error::ImageError;
 
 /// The formats that are decoded.
@@ -178,6 +180,13 @@ pub struct RgbImage {
     pub height: u32,
     /// `width * height * 3` bytes.
     pub pixels: Vec<u8>,
+}
+
+impl RgbImage {
+    /// The picture where it is.
+    pub fn view(&self) -> RgbView<'_> {
+        RgbView { width: self.width, height: self.height, pixels: &self.pixels }
+    }
 }
 
 impl From<RgbImage> for Picture {

@@ -10,17 +10,17 @@ use crate::key::split_name;
 /// Names and pax records longer than this are made to fill memory.
 const MAX_EXTENSION_BYTES: u64 = 1 << 20;
 
-/// A file member.
-pub(super) struct Member {
+/// The header of a file member, whose content comes next.
+pub(super) struct Entry {
     pub(super) name: String,
     /// Where its header begins, that of its long name included.
     pub(super) offset: u64,
-    pub(super) content: Vec<u8>,
+    pub(super) size: u64,
 }
 
 /// What comes next in a tar.
 pub(super) enum Event {
-    Member(Member),
+    Member(Entry),
     End,
 }
 
@@ -51,7 +51,8 @@ impl<R: Read> Members<R> {
         Self { blocks: Blocks::new(source), max_member_bytes }
     }
 
-    /// The next file member whose name makes it part of a sample.
+    /// The next file member whose name makes it part of a sample. Its content has to be taken, or passed over, before the
+    /// next call.
     pub(super) fn next_event(&mut self) -> Result<Event, Stop> {
         let mut overrides = Overrides::default();
         let mut start = self.blocks.offset();
@@ -78,11 +79,10 @@ impl<R: Read> Members<R> {
             let name = pax.path.or(long_name).unwrap_or(header.name);
             let size = pax.size.unwrap_or(header.size);
             if header.kind == Kind::File && belongs_to_a_sample(&name) {
-                let content = self.read_member(start, &name, size)?;
-                return Ok(Event::Member(Member { name, offset: start, content }));
+                return Ok(Event::Member(Entry { name, offset: start, size }));
             }
             if header.kind != Kind::WithoutContent {
-                self.skip_member(start, name, size)?;
+                self.pass_over(&Entry { name, offset: start, size })?;
             }
             start = self.blocks.offset();
         }
@@ -133,7 +133,10 @@ impl<R: Read> Members<R> {
         }
     }
 
-    fn read_member(&mut self, offset: u64, name: &str, size: u64) -> Result<Vec<u8>, Stop> {
+    /// The content of the member just met.
+    pub(super) fn content(&mut self, entry: &Entry) -> Result<Vec<u8>, Stop> {
+        let Entry { name, offset, size } = entry;
+        let (offset, size) = (*offset, *size);
         if size > self.max_member_bytes {
             let reason = format!("member `{name}` has {size} bytes (at most {})", self.max_member_bytes);
             return Err(Stop::Malformed { offset, reason });
@@ -145,11 +148,13 @@ impl<R: Read> Members<R> {
         }
     }
 
-    fn skip_member(&mut self, offset: u64, name: String, size: u64) -> Result<(), Stop> {
-        match self.blocks.skip_content(size) {
+    /// Passes over the content of a member.
+    pub(super) fn pass_over(&mut self, entry: &Entry) -> Result<(), Stop> {
+        let (offset, name) = (entry.offset, || Some(entry.name.clone()));
+        match self.blocks.skip_content(entry.size) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Stop::Cut { offset, reason: IncompleteReason::CutInData, name: Some(name) }),
-            Err(e) => Err(failed(offset, Some(name), &e)),
+            Ok(false) => Err(Stop::Cut { offset, reason: IncompleteReason::CutInData, name: name() }),
+            Err(e) => Err(failed(offset, name(), &e)),
         }
     }
 }

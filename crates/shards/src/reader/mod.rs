@@ -4,11 +4,13 @@
 //! the extension is already there; names such as `__meta__` and members that are no files are
 //! passed over. Unlike there, a shard that is cut short never looks like a whole one: after the
 //! last sample [`ShardReader::end`] is [`ShardEnd::Complete`] only if the tar's end marker was
-//! seen and its source vouched for every byte up to its end.
+//! seen, or whoever wrote it left a [`Proof`], and its source vouched for every byte up to its end.
 
 mod blocks;
+mod compression;
 mod header;
 mod members;
+mod proof;
 
 use std::fmt;
 use std::io::Read;
@@ -19,10 +21,13 @@ use bytes::Bytes;
 use crate::error::{Error, Result};
 use crate::key::{SampleKey, split_name};
 use crate::sample::{Field, Sample};
-use crate::store;
+use crate::store::{self, Cache};
 use crate::uri::ShardUri;
 
-use members::{Event, Member, Members, Stop};
+use compression::unpacked;
+use members::{Entry, Event, Members, Stop};
+
+pub use proof::{MissingEnd, Proof};
 
 /// Largest member that is read unless [`ShardReader::with_max_member_bytes`] says otherwise.
 pub const MAX_MEMBER_BYTES: u64 = 1 << 30;
@@ -30,7 +35,7 @@ pub const MAX_MEMBER_BYTES: u64 = 1 << 30;
 /// How a shard ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShardEnd {
-    /// With its end marker, and nothing behind it.
+    /// With its end marker and nothing behind it, or as its [`Proof`] has it.
     Complete {
         /// How many samples it has.
         samples: u64,
@@ -102,20 +107,36 @@ pub struct ShardReader<R> {
     /// Extensions of the sample delivered last.
     previous: Vec<String>,
     samples: u64,
+    /// Samples that are passed over before the first is delivered.
+    passed_over: u64,
+    /// The last of them.
+    passed_key: Option<SampleKey>,
+    proof: Proof,
     end: Option<ShardEnd>,
     /// An error that waits for the sample before it to be taken.
     trouble: Option<Error>,
 }
 
 impl ShardReader<Box<dyn Read + Send>> {
-    /// Opens the shard at `uri`; one that is gzipped is decompressed, whatever it is called.
+    /// Opens the shard at `uri`; one that is compressed (gzip, bzip2, xz, zstd) is unpacked, whatever it is called.
     ///
     /// # Errors
     /// When there is nothing to read at `uri`.
     pub fn open(uri: &ShardUri) -> Result<Self> {
+        Self::of_source(uri, store::open(uri)?)
+    }
+
+    /// The same, by way of a cache on this machine's disk.
+    ///
+    /// # Errors
+    /// Those of [`ShardReader::open`], and when the disk refuses.
+    pub fn open_cached(uri: &ShardUri, cache: &Cache) -> Result<Self> {
+        Self::of_source(uri, cache.open(uri)?)
+    }
+
+    fn of_source(uri: &ShardUri, source: Box<dyn Read + Send>) -> Result<Self> {
         let failed = |e: std::io::Error| Error::Source { uri: uri.to_string(), reason: e.to_string() };
-        let source = decompressed(store::open(uri)?).map_err(failed)?;
-        Ok(Self::new(&uri.to_string(), source))
+        Ok(Self::new(&uri.to_string(), unpacked(source).map_err(failed)?))
     }
 }
 
@@ -128,9 +149,25 @@ impl<R: Read> ShardReader<R> {
             pending: None,
             previous: Vec::new(),
             samples: 0,
+            passed_over: 0,
+            passed_key: None,
+            proof: Proof::default(),
             end: None,
             trouble: None,
         }
+    }
+
+    /// Takes a tar without end marker for whole where this says so.
+    #[must_use]
+    pub fn with_proof(mut self, proof: Proof) -> Self {
+        self.proof = proof;
+        self
+    }
+
+    /// Delivers no sample before the one of index `count`: contents of the others are not kept. They count as samples of
+    /// the shard all the same.
+    pub fn pass_over(&mut self, count: u64) {
+        self.passed_over = count;
     }
 
     /// Takes a header that announces more than `bytes` for an error.
@@ -140,34 +177,53 @@ impl<R: Read> ShardReader<R> {
         self
     }
 
+    /// The key of the last sample that was passed over.
+    pub fn passed_key(&self) -> Option<&SampleKey> {
+        self.passed_key.as_ref()
+    }
+
     /// How the shard ended; `None` while there may be more samples.
     pub fn end(&self) -> Option<&ShardEnd> {
         self.end.as_ref()
     }
 
     /// Takes in a member; returns the sample that it closes.
-    fn group(&mut self, member: Member) -> Option<Sample> {
-        let (key, extension) = split_name(&member.name)?;
+    fn take(&mut self, entry: &Entry) -> std::result::Result<Option<Sample>, Stop> {
+        let Some((key, extension)) = split_name(&entry.name) else {
+            return self.members.pass_over(entry).map(|()| None);
+        };
         let continues = self
             .pending
             .as_ref()
             .is_some_and(|sample| sample.key.as_str() == key && !has_extension(sample, &extension));
+        let index = self.samples + u64::from(self.pending.is_some() && !continues);
+        let bytes = if index < self.passed_over {
+            self.members.pass_over(entry).map(|()| Bytes::new())?
+        } else {
+            self.members.content(entry).map(Bytes::from)?
+        };
         let closed = if continues { None } else { self.pending.take() };
         let shard = &self.shard;
         let sample = self.pending.get_or_insert_with(|| Sample {
             key: SampleKey::new(key),
             fields: Vec::new(),
             shard: Arc::clone(shard),
-            offset: member.offset,
+            offset: entry.offset,
         });
-        sample.fields.push(Field { extension, bytes: Bytes::from(member.content) });
-        closed
+        sample.fields.push(Field { extension, bytes });
+        Ok(closed)
     }
 
-    fn deliver(&mut self, sample: Sample) -> Sample {
+    /// Counts a sample; `None` for one that is passed over.
+    fn deliver(&mut self, sample: Sample) -> Option<Sample> {
         self.samples += 1;
-        self.previous = sample.fields.iter().map(|field| field.extension.clone()).collect();
-        sample
+        self.previous.clear();
+        self.previous.extend(sample.fields.iter().map(|field| field.extension.clone()));
+        if self.samples > self.passed_over {
+            return Some(sample);
+        }
+        self.passed_key = Some(sample.key);
+        None
     }
 
     /// Whether the sample that a cut left open has all its members: the cut is in another one,
@@ -181,8 +237,8 @@ impl<R: Read> ShardReader<R> {
     fn stop(&mut self, stop: Stop) -> Option<Result<Sample>> {
         let (offset, reason, name) = match stop {
             Stop::AfterSamples { offset, reason } => {
-                let last = self.pending.take().map(|sample| self.deliver(sample));
-                self.end = Some(ShardEnd::Incomplete { samples: self.samples, reason, offset, key: None });
+                let last = self.pending.take().and_then(|sample| self.deliver(sample));
+                self.end = Some(self.judge(reason, offset, None));
                 return last.map(Ok);
             }
             Stop::Cut { offset, reason, name } => (offset, reason, name),
@@ -195,13 +251,23 @@ impl<R: Read> ShardReader<R> {
         let mut last = None;
         if let Some(sample) = self.pending.take() {
             if self.is_whole(&sample, key.as_ref()) {
-                last = Some(self.deliver(sample));
+                last = self.deliver(sample);
             } else {
                 key = key.or(Some(sample.key));
             }
         }
-        self.end = Some(ShardEnd::Incomplete { samples: self.samples, reason, offset, key });
+        self.end = Some(self.judge(reason, offset, key));
         last.map(Ok).or_else(|| self.trouble.take().map(Err))
+    }
+
+    /// An early end, unless all that is missing is the marker and it is not needed.
+    fn judge(&self, reason: IncompleteReason, offset: u64, key: Option<SampleKey>) -> ShardEnd {
+        let samples = self.samples;
+        let lacks_marker_only = reason == IncompleteReason::NoEndMarker && key.is_none();
+        if lacks_marker_only && self.proof.holds(samples, offset) {
+            return ShardEnd::Complete { samples };
+        }
+        ShardEnd::Incomplete { samples, reason, offset, key }
     }
 }
 
@@ -210,18 +276,24 @@ impl<R: Read> Iterator for ShardReader<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.end.is_none() {
-            match self.members.next_event() {
-                Ok(Event::Member(member)) => {
-                    if let Some(closed) = self.group(member) {
-                        return Some(Ok(self.deliver(closed)));
-                    }
-                }
-                Ok(Event::End) => {
-                    let last = self.pending.take().map(|sample| self.deliver(sample));
+            let event = match self.members.next_event() {
+                Ok(event) => event,
+                Err(stop) => return self.stop(stop),
+            };
+            let closed = match event {
+                Event::Member(entry) => match self.take(&entry) {
+                    Ok(closed) => closed,
+                    Err(stop) => return self.stop(stop),
+                },
+                Event::End => {
+                    let last = self.pending.take();
+                    let last = last.and_then(|sample| self.deliver(sample));
                     self.end = Some(ShardEnd::Complete { samples: self.samples });
                     return last.map(Ok);
                 }
-                Err(stop) => return self.stop(stop),
+            };
+            if let Some(sample) = closed.and_then(|sample| self.deliver(sample)) {
+                return Some(Ok(sample));
             }
         }
         self.trouble.take().map(Err)
@@ -230,15 +302,6 @@ impl<R: Read> Iterator for ShardReader<R> {
 
 fn has_extension(sample: &Sample, extension: &str) -> bool {
     sample.fields.iter().any(|field| field.extension == extension)
-}
-
-/// `source` itself, or through gzip where it begins as gzip does.
-fn decompressed(mut source: Box<dyn Read + Send>) -> std::io::Result<Box<dyn Read + Send>> {
-    let mut start = Vec::with_capacity(2);
-    (&mut source).take(2).read_to_end(&mut start)?;
-    let is_gzip = start == [0x1f, 0x8b];
-    let whole = std::io::Cursor::new(start).chain(source);
-    Ok(if is_gzip { Box::new(flate2::read::MultiGzDecoder::new(whole)) } else { Box::new(whole) })
 }
 
 #[cfg(test)]

@@ -150,17 +150,64 @@ fn a_huge_announced_size_allocates_nothing() {
     assert_eq!(reader.count(), 0);
 }
 
-#[test]
-fn gzip_is_recognised_by_content() {
+fn compressed(bytes: &[u8]) -> [(&'static str, Vec<u8>); 4] {
     use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(&three_samples()).unwrap();
-    let bytes = encoder.finish().unwrap();
-    let (samples, _, end) = read(decompressed(Box::new(io::Cursor::new(bytes.clone()))).unwrap());
-    assert_eq!((samples.len(), end), (3, ShardEnd::Complete { samples: 3 }));
-    let cut = bytes[..bytes.len() - 4].to_vec();
-    let (_, _, end) = read(decompressed(Box::new(io::Cursor::new(cut))).unwrap());
-    assert!(matches!(end, ShardEnd::Incomplete { reason: IncompleteReason::Source(_), .. }), "{end:?}");
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
+    gzip.write_all(bytes).unwrap();
+    bzip2.write_all(bytes).unwrap();
+    xz.write_all(bytes).unwrap();
+    [
+        ("gzip", gzip.finish().unwrap()),
+        ("bzip2", bzip2.finish().unwrap()),
+        ("xz", xz.finish().unwrap()),
+        ("zstd", zstd::encode_all(bytes, 1).unwrap()),
+    ]
+}
+
+#[test]
+fn compression_is_recognised_by_content_and_a_cut_stream_is_heard() {
+    for (name, bytes) in compressed(&three_samples()) {
+        let (samples, _, end) = read(unpacked(Box::new(io::Cursor::new(bytes.clone()))).unwrap());
+        assert_eq!((samples.len(), end), (3, ShardEnd::Complete { samples: 3 }), "{name}");
+        let cut = bytes[..bytes.len() - 6].to_vec();
+        let (_, _, end) = read(unpacked(Box::new(io::Cursor::new(cut))).unwrap());
+        let is_heard = matches!(end, ShardEnd::Incomplete { reason: IncompleteReason::Source(_), .. });
+        assert!(is_heard, "{name}: {end:?}");
+    }
+}
+
+#[test]
+fn samples_that_are_passed_over_count_and_are_not_delivered() {
+    let bytes = three_samples();
+    let (all, _, _) = read(&bytes[..]);
+    for count in 0..5 {
+        let mut reader = ShardReader::new("t.tar", &bytes[..]);
+        reader.pass_over(count);
+        let samples: Vec<_> = reader.by_ref().map(|sample| sample.unwrap()).collect();
+        assert_eq!(samples[..], all[(count as usize).min(3)..]);
+        assert_eq!(reader.end(), Some(&ShardEnd::Complete { samples: 3 }));
+    }
+}
+
+#[test]
+fn a_missing_end_marker_is_made_up_for_by_a_proof() {
+    let whole = three_samples();
+    let marker = 512 * (6 + 3 * 2 + 3);
+    let end = |length: usize, proof: Proof| {
+        let mut reader = ShardReader::new("t.tar", &whole[..length]).with_proof(proof);
+        reader.by_ref().for_each(|sample| drop(sample.unwrap()));
+        matches!(reader.end(), Some(ShardEnd::Complete { samples: 3 }))
+    };
+    let accepting = Proof { missing_end: MissingEnd::IsAccepted, ..Proof::default() };
+    let [counted, miscounted] = [3, 4].map(|samples| Proof { samples: Some(samples), ..Proof::default() });
+    let measured = Proof { bytes: Some(marker as u64), ..Proof::default() };
+    for proof in [accepting, counted, measured] {
+        assert!(end(marker, proof) && end(marker + 512, proof), "{proof:?}");
+        assert!(!end(marker - 1024, proof) && !end(marker - 3, proof), "{proof:?}");
+    }
+    assert!(!end(marker, Proof::default()) && !end(marker, miscounted));
 }
 
 proptest::proptest! {

@@ -6,26 +6,134 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::{Client, Response};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 
-use super::remote::{Body, Chunks, block_on};
+use super::remote::patience;
+use super::remote::{Body, Chunks, Refusal, Remote, block_on};
 use crate::error::{Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that sends nothing for so long has forgotten us.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Asks for `url` and reads the body as it comes.
+/// Pauses before a request is sent anew, where the server asks for no longer one.
+const PAUSES: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(10)];
+
+/// Servers may ask for hours; nobody waits for them.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Asks for `url` and reads the body as it comes; one that breaks off is asked for from there on.
 pub(super) fn open(url: &str) -> Result<Box<dyn Read + Send>> {
-    let failed = |reason: String| Error::Source { uri: url.into(), reason };
-    let response = block_on(async { client().map_err(|e| reason(&e))?.get(url).send().await.map_err(|e| reason(&e)) })
-        .map_err(|e| failed(e.to_string()))?
-        .map_err(failed)?;
-    if response.status() != reqwest::StatusCode::OK {
-        return Err(failed(format!("expected status 200, got {}", response.status())));
-    }
+    let response = get(url)?;
     let announced = response.content_length();
-    Ok(Box::new(Body::new(response, announced)))
+    let resource = mark_of(&response).map(|mark| Resource { url: url.into(), mark, size: announced });
+    Ok(Box::new(Body::new(resource, response, announced)))
+}
+
+/// What tells this state of a resource from another, and how long it is; `None` where the server says neither.
+pub(super) fn state(url: &str) -> Result<Option<(String, u64)>> {
+    let response = ask(url, |client| client.head(url))?;
+    let length = response.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    Ok(mark_of(&response).zip(length))
+}
+
+/// A small file; `None` where there is none.
+pub(super) fn read(url: &str) -> Result<Option<Vec<u8>>> {
+    let failed = |reason: String| Error::Source { uri: url.into(), reason };
+    let request = block_on(async { client().map_err(|e| reason(&e))?.get(url).send().await.map_err(|e| reason(&e)) });
+    let response = request.map_err(|e| failed(e.to_string()))?.map_err(failed)?;
+    if !response.status().is_success() {
+        return Ok(None);
+    }
+    let body = block_on(response.bytes()).map_err(|e| failed(e.to_string()))?;
+    body.map(|bytes| Some(bytes.to_vec())).map_err(|e| failed(reason(&e)))
+}
+
+fn get(url: &str) -> Result<Response> {
+    ask(url, |client| client.get(url))
+}
+
+/// Sends a request until there is an answer of status 200 or one that will not change.
+fn ask(url: &str, request: impl Fn(&'static Client) -> RequestBuilder) -> Result<Response> {
+    let failed = |reason: String| Error::Source { uri: url.into(), reason };
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let sent = async { request(client().map_err(|e| reason(&e))?).send().await.map_err(|e| reason(&e)) };
+        let answer = block_on(sent).map_err(|e| failed(e.to_string()))?;
+        let (why, asked_for) = match answer {
+            Ok(response) if response.status() == StatusCode::OK => return Ok(response),
+            Ok(response) => {
+                let why = format!("expected status 200, got {}", response.status());
+                if !is_passing(response.status()) {
+                    return Err(failed(why));
+                }
+                (why, retry_after(&response))
+            }
+            Err(why) => (why, None),
+        };
+        let Some(pause) = pauses.next() else { return Err(failed(why)) };
+        let pause = pause.max(asked_for.unwrap_or_default()).min(LONGEST_PAUSE);
+        if !block_on(patience::pause(pause)).map_err(|e| failed(e.to_string()))? {
+            return Err(failed(why));
+        }
+    }
+}
+
+fn is_passing(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 408 | 425 | 429 | 500 | 502..=504)
+}
+
+fn retry_after(response: &Response) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// The strong tag of a response, or else the time of its last change.
+fn mark_of(response: &Response) -> Option<String> {
+    let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(String::from);
+    text(header::ETAG).filter(|tag| !tag.starts_with("W/")).or_else(|| text(header::LAST_MODIFIED))
+}
+
+/// A state of what is behind an address.
+struct Resource {
+    url: String,
+    mark: String,
+    size: Option<u64>,
+}
+
+impl Resource {
+    /// Whether a response is the rest from `offset` on, of the same resource.
+    fn check(&self, response: &Response, offset: u64) -> std::result::Result<(), Refusal> {
+        let status = response.status();
+        if is_passing(status) {
+            return Err(Refusal::Passing(format!("expected status 206, got {status}")));
+        }
+        if status != StatusCode::PARTIAL_CONTENT {
+            let reason = format!("it cannot go on there, or has changed (expected status 206, got {status})");
+            return Err(Refusal::Final(reason));
+        }
+        let range = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
+        let range = range.unwrap_or_default();
+        let size = self.size.map_or("*".to_owned(), |size| size.to_string());
+        let fits =
+            range.starts_with(&format!("bytes {offset}-")) && (size == "*" || range.ends_with(&format!("/{size}")));
+        let reason = || format!("expected bytes {offset} to the end of {size}, got `{range}`");
+        if fits { Ok(()) } else { Err(Refusal::Final(reason())) }
+    }
+}
+
+impl Remote for Resource {
+    type Body = Response;
+
+    async fn rest(&self, offset: u64) -> std::result::Result<Response, Refusal> {
+        let passing = |e: reqwest::Error| Refusal::Passing(reason(&e));
+        let request = client().map_err(passing)?.get(&self.url);
+        let request = request.header(header::RANGE, format!("bytes={offset}-")).header(header::IF_RANGE, &self.mark);
+        let response = request.send().await.map_err(passing)?;
+        self.check(&response, offset)?;
+        Ok(response)
+    }
 }
 
 impl Chunks for Response {
@@ -106,5 +214,40 @@ mod tests {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let message = open(&format!("http://{address}/0.tar")).err().unwrap().to_string();
         assert!(message.contains(&address.to_string()), "{message}");
+    }
+
+    #[test]
+    fn a_body_that_breaks_off_goes_on_where_it_broke() {
+        use support::{Behaviour, Server};
+        let body: Vec<u8> = (0..9000u32).map(|i| (i % 251) as u8).collect();
+        let tagged = |tag, sent| Behaviour::Tagged { body: body.clone(), tag, sent };
+        let twice = Behaviour::Then(2, Box::new(tagged("\"1\"", 3000)), Box::new(tagged("\"1\"", usize::MAX)));
+        let server = Server::start([("/0.tar", twice)]);
+        let mut read = Vec::new();
+        open(&server.url("/0.tar")).unwrap().read_to_end(&mut read).unwrap();
+        assert!(read == body);
+        let ranges: Vec<_> = server.requests().iter().map(|request| request.headers.get("range").cloned()).collect();
+        assert_eq!(ranges, [None, Some("bytes=3000-".into()), Some("bytes=6000-".into())]);
+    }
+
+    #[test]
+    fn a_body_does_not_go_on_with_another_one() {
+        use support::{Behaviour, Server};
+        let tagged = |byte, tag, sent| Box::new(Behaviour::Tagged { body: vec![byte; 9000], tag, sent });
+        let changing = Behaviour::Then(1, tagged(1, "\"1\"", 3000), tagged(2, "\"2\"", usize::MAX));
+        let server = Server::start([("/0.tar", changing)]);
+        let mut read = Vec::new();
+        let message = open(&server.url("/0.tar")).unwrap().read_to_end(&mut read).unwrap_err().to_string();
+        assert!(message.contains("after 3000 bytes") && message.contains("has changed"), "{message}");
+    }
+
+    #[test]
+    fn a_server_that_is_busy_is_asked_again() {
+        use support::{Behaviour, Server};
+        let body = Behaviour::Ok(vec![1; 10], "application/x-tar");
+        let server = Server::start([("/0.tar", Behaviour::Then(1, Box::new(Behaviour::Status(503)), Box::new(body)))]);
+        let mut read = Vec::new();
+        open(&server.url("/0.tar")).unwrap().read_to_end(&mut read).unwrap();
+        assert_eq!((read.len(), server.hits("/0.tar")), (10, 2));
     }
 }

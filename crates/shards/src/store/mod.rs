@@ -2,8 +2,10 @@
 //!
 //! A source opened for reading ends (reads nothing) only when its end is proved: an HTTP body
 //! has the length its header announced, a command has exited with 0. Otherwise the last read
-//! is an error. A local file can vouch for nothing; its tar must.
+//! is an error. A local file can vouch for nothing; its tar must. What comes over HTTP or from S3
+//! goes on where a connection broke, as long as the server says that it is still the same thing.
 
+mod cache;
 mod claim;
 mod command;
 mod folder;
@@ -20,6 +22,7 @@ use std::io::Read;
 use crate::error::{Error, Result};
 use crate::uri::ShardUri;
 
+pub use self::cache::Cache;
 pub use self::claim::Claim;
 pub use self::folder::{Folder, OutputFile};
 pub use self::pipe::end_commands;
@@ -35,5 +38,25 @@ pub fn open(uri: &ShardUri) -> Result<Box<dyn Read + Send>> {
         ShardUri::Http(url) => http::open(url),
         ShardUri::S3 { bucket, key } => s3::open(bucket, key),
         ShardUri::Pipe(command) => Ok(Box::new(pipe::Pipe::start(command)?)),
+    }
+}
+
+/// A small file beside shards (`sizes.json`): `name` in the folder that the shard at `uri` is in. `None` where there is
+/// none, or where the shard has no folder.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn read_beside(uri: &ShardUri, name: &str) -> Result<Option<Vec<u8>>> {
+    match uri {
+        ShardUri::Local(path) => Folder::from(path.parent().unwrap_or(std::path::Path::new(""))).read(name),
+        ShardUri::S3 { bucket, key } => {
+            let prefix = key.rsplit_once('/').map_or("", |(prefix, _)| prefix);
+            Folder::S3 { bucket: bucket.clone(), prefix: prefix.into() }.read(name)
+        }
+        ShardUri::Http(url) => match url.split(['?', '#']).next().and_then(|url| url.rsplit_once('/')) {
+            Some((folder, _)) => http::read(&format!("{folder}/{name}")),
+            None => Ok(None),
+        },
+        ShardUri::Pipe(_) => Ok(None),
     }
 }

@@ -19,7 +19,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
 use super::remote::patience::{self, PAUSES};
-use super::remote::{Body, Chunks, block_on};
+use super::remote::{Body, Chunks, Refusal, Remote, block_on};
 use crate::error::{Error, Result};
 
 /// Used where the configuration names no region; other servers than Amazon's do not care.
@@ -37,7 +37,36 @@ static CLIENT: OnceLock<Client> = OnceLock::new();
 /// Asks for the object and reads it as it comes.
 pub(super) fn open(bucket: &str, key: &str) -> Result<Box<dyn Read + Send>> {
     let object = ask(bucket, key, |client| client.get_object().bucket(bucket).key(key).send())?;
-    Ok(Box::new(body_of(object)))
+    let remote = object.e_tag.clone().map(|tag| Object { bucket: bucket.into(), key: key.into(), tag });
+    Ok(Box::new(body_of(remote, object)))
+}
+
+/// A state of an object.
+struct Object {
+    bucket: String,
+    key: String,
+    tag: String,
+}
+
+impl Remote for Object {
+    type Body = ByteStream;
+
+    async fn rest(&self, offset: u64) -> std::result::Result<ByteStream, Refusal> {
+        // Its first bytes came by this client.
+        let client = CLIENT.get().ok_or_else(|| Refusal::Final("no client".into()))?;
+        let request = client.get_object().bucket(&self.bucket).key(&self.key);
+        match request.range(format!("bytes={offset}-")).if_match(&self.tag).send().await {
+            Ok(object) => {
+                let range = object.content_range.unwrap_or_default();
+                let fits = range.starts_with(&format!("bytes {offset}-"));
+                let reason = || format!("expected bytes from {offset} on, got `{range}`");
+                if fits { Ok(object.body) } else { Err(Refusal::Final(reason())) }
+            }
+            Err(error) if status(&error) == Some(412) => Err(Refusal::Final("the object has changed".into())),
+            Err(error) if is_transient(&error) => Err(Refusal::Passing(reason(&error))),
+            Err(error) => Err(Refusal::Final(reason(&error))),
+        }
+    }
 }
 
 /// Runs a request to its end with the process's client, again and again where that may help: so it has to be one that
@@ -145,7 +174,7 @@ fn read_once(bucket: &str, key: &str) -> Result<Result<Option<Vec<u8>>>> {
         object => object.map_err(|error| failed(bucket, key, reason(&error)))?,
     };
     let mut bytes = Vec::new();
-    let whole = body_of(object).read_to_end(&mut bytes);
+    let whole = body_of(None, object).read_to_end(&mut bytes);
     Ok(whole.map(|_| Some(bytes)).map_err(|error| failed(bucket, key, error.to_string())))
 }
 
@@ -263,9 +292,9 @@ pub(super) fn status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 
-fn body_of(object: GetObjectOutput) -> Body<ByteStream> {
+fn body_of(remote: Option<Object>, object: GetObjectOutput) -> Body<Object> {
     let announced = object.content_length.and_then(|length| u64::try_from(length).ok());
-    Body::new(object.body, announced)
+    Body::new(remote, object.body, announced)
 }
 
 impl Chunks for ByteStream {
@@ -337,7 +366,7 @@ mod tests {
         let mut text = String::new();
         let client = Client::from_conf(config);
         let object = block_on(client.get_object().bucket("bucket").key("d/0.tar").send()).unwrap().unwrap();
-        body_of(object).read_to_string(&mut text).unwrap();
+        body_of(None, object).read_to_string(&mut text).unwrap();
         assert_eq!(text, "shard");
         assert!(server.join().unwrap().starts_with("GET /bucket/d/0.tar"));
     }

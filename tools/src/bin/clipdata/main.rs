@@ -1,6 +1,8 @@
 //! `clipdata`: builds image-text data sets.
 
+mod bench;
 mod cli;
+mod contents;
 mod download;
 mod merge_stats;
 mod page;
@@ -28,6 +30,10 @@ fn main() -> ExitCode {
         cli::Verb::Retry(arguments) => download::retry(*arguments),
         cli::Verb::MergeStats(arguments) => merge_stats::run(&arguments),
         cli::Verb::Stats(arguments) => stats::run(&arguments),
+        cli::Verb::Ls(arguments) => contents::ls(&arguments),
+        cli::Verb::Head(arguments) => contents::head(&arguments),
+        cli::Verb::Cat(arguments) => contents::cat(&arguments),
+        cli::Verb::Bench(arguments) => bench::run(&arguments),
         cli::Verb::Serve(arguments) => serve::run(&arguments),
     }))
 }

@@ -1,8 +1,13 @@
 //! The flags of `cliptrain`, in open_clip's words.
 
+mod augmentation;
+mod data;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use self::data::Data;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -10,6 +15,8 @@ Examples:
   cliptrain --train-data 'shards/{00000..00041}.tar' --dataset-resampled --train-num-samples 1000000 --model ViT-B-32
   cliptrain --model ViT-B-32 --pretrained logs/run/checkpoints/epoch_30 \\
             --zeroshot-data imagenet/val --zeroshot-classnames names.json --zeroshot-templates templates.json
+  cliptrain --train-data cc3m/Train_GCC-training_output.csv --csv-separator , --csv-img-key filepath --csv-caption-key title
+  cliptrain --train-data 'pipe:aws s3 cp s3://bucket/{00000..00329}.tar -' --dataset-type webdataset --train-num-samples 3000000
   cliptrain demo
 
 A run writes logs/NAME/out.log, params.txt, checkpoints/epoch_K/ (open_clip_model.safetensors and
@@ -39,19 +46,9 @@ pub enum Verb {
 /// What a bare `cliptrain` takes.
 #[derive(Debug, Args)]
 pub struct Train {
-    /// Shards to train on: paths or URLs with {000..999} and `::` between sources
-    #[arg(long, value_name = "SPEC", help_heading = "Data")]
-    pub train_data: Option<String>,
-    /// Samples of one epoch; without it sizes.json or the _stats.json files beside the shards tell
-    #[arg(long, value_name = "N", help_heading = "Data")]
-    pub train_num_samples: Option<u64>,
-    /// Kind of the training data
-    #[arg(long, value_enum, default_value_t = DatasetType::Auto, help_heading = "Data")]
-    pub dataset_type: DatasetType,
-    /// Draw shards with replacement
-    #[arg(long, help_heading = "Data")]
-    pub dataset_resampled: bool,
-    /// Threads that read and decode
+    #[command(flatten)]
+    pub data: Data,
+    /// Threads that decode; as in open_clip, epochs are rounded up to a multiple of them
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Data")]
     pub workers: usize,
     /// Pairs in one batch
@@ -107,7 +104,8 @@ pub struct Train {
     /// Seed of weights, order and crops
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Optimization")]
     pub seed: u64,
-    /// Scale range of the random crop: key=value pairs such as scale=(0.5,1.0)
+    /// Changes of training pictures: scale=(0.9,1.0) ratio=(0.75,1.33) color_jitter=(0.32,0.32,0.32,0.08)
+    /// color_jitter_prob=0.8 gray_scale_prob=0.2
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., help_heading = "Optimization")]
     pub aug_cfg: Vec<String>,
 
@@ -145,15 +143,6 @@ pub struct Train {
     /// JSON Lines on standard output, ending in a summary
     #[arg(long, help_heading = "Output")]
     pub json: bool,
-}
-
-/// `--dataset-type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DatasetType {
-    /// By the extension of --train-data
-    Auto,
-    /// Tar shards
-    Webdataset,
 }
 
 /// `--lr-scheduler`.

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use loader::Sampling;
 use model::Device;
 use model::clip::Clip;
 use model::config::ModelConfig;
@@ -17,13 +16,13 @@ use trainer::evaluate::{Labels, ZeroShotReport, ZeroShotTask};
 use trainer::schedule::Shape;
 use trainer::{Event, TrainConfig};
 
-use crate::cli::{DatasetType, Scheduler, Train};
+use crate::cli::{Scheduler, Train};
 
 /// Trains where there are training data, evaluates where there are only weights.
 pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
     let tasks: Vec<ZeroShotTask> = task(arguments)?.into_iter().collect();
-    match &arguments.train_data {
-        Some(spec) => train(arguments, spec, tasks),
+    match arguments.data.spec() {
+        Some(spec) => train(arguments, &spec, tasks),
         None if arguments.pretrained.is_some() && !tasks.is_empty() => evaluate(arguments, tasks),
         None if arguments.pretrained.is_some() => {
             Err(anyhow::anyhow!("nothing to do with --pretrained: neither --train-data nor --zeroshot-data was given"))
@@ -38,7 +37,6 @@ pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
 }
 
 fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outcome> {
-    check_dataset_type(arguments.dataset_type, spec)?;
     let clip = model(arguments)?;
     if let Some(name) = arguments.name.as_deref().filter(|name| !is_one_folder(name)) {
         bail!("--name `{name}`: expected the name of one folder within --logs");
@@ -47,15 +45,8 @@ fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Res
     if config.run_dir.join("out.log").exists() {
         bail!("the run `{}` exists already; --name gives another", config.run_dir.display());
     }
-    let data = TrainData {
-        spec: spec.to_owned(),
-        num_samples: arguments.train_num_samples,
-        sampling: if arguments.dataset_resampled { Sampling::Resampled } else { Sampling::Once },
-        batch_size: arguments.batch_size,
-        workers: arguments.workers,
-        seed: arguments.seed,
-        crop_scale: crop_scale(&arguments.aug_cfg)?,
-    };
+    let data =
+        arguments.data.train_data(spec, arguments.batch_size, arguments.workers, arguments.seed, &arguments.aug_cfg)?;
     write_params(&config, &data, arguments)?;
     let stop = training::stop_on_interrupt()?;
     let mut listener = |event: &Event| tell(event, arguments.log_every_n_steps, arguments.json);
@@ -112,15 +103,6 @@ fn tell(event: &Event, log_every_n_steps: u64, as_json: bool) {
         Event::Saved { epoch, path } => json::line("checkpoint", &serde_json::json!({ "epoch": epoch, "path": path })),
         Event::Evaluated(metrics) => json::line("evaluation", metrics.entries()),
     };
-}
-
-fn check_dataset_type(kind: DatasetType, spec: &str) -> anyhow::Result<()> {
-    let is_tar = |part: &str| [".tar", ".tgz", ".tar.gz"].iter().any(|ending| part.ends_with(ending));
-    if kind == DatasetType::Auto && !is_tar(spec) {
-        return Err(anyhow::anyhow!("--train-data `{spec}`: the kind of data cannot be told from its ending")
-            .context(Hint("--dataset-type webdataset says that these are tar shards".to_owned())));
-    }
-    Ok(())
 }
 
 /// The model that the flags name, with given or fresh weights.
@@ -202,20 +184,6 @@ fn write_params(config: &TrainConfig, data: &TrainData, arguments: &Train) -> an
         .with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
     let path = config.run_dir.join("params.txt");
     std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
-}
-
-/// `scale=(0.5,1.0)` out of `--aug-cfg`.
-fn crop_scale(pairs: &[String]) -> anyhow::Result<(f64, f64)> {
-    let mut scale = (0.9, 1.0);
-    for pair in pairs {
-        let parsed = pair.split_once('=').filter(|(key, _)| *key == "scale").and_then(|(_, value)| {
-            let (low, high) = value.trim_matches(['(', ')', '[', ']']).split_once(',')?;
-            Some((low.trim().parse::<f64>().ok()?, high.trim().parse::<f64>().ok()?))
-        });
-        scale = parsed
-            .with_context(|| format!("--aug-cfg `{pair}`: expected scale=(LOW,HIGH), such as scale=(0.9,1.0)"))?;
-    }
-    Ok(scale)
 }
 
 fn task(arguments: &Train) -> anyhow::Result<Option<ZeroShotTask>> {

@@ -1,6 +1,7 @@
 //! The flags of `clipdata`, in img2dataset's words.
 
 mod accepted;
+mod contents;
 mod input;
 mod machine;
 mod network;
@@ -18,6 +19,7 @@ use ingest::{DownloadConfig, RetryConfig};
 use shards::store::Folder;
 
 pub use self::accepted::Accepted;
+pub use self::contents::{Bench, Cat, Head, Ls, ResizeMode};
 pub use self::input::Input;
 pub use self::machine::Machine;
 pub use self::network::Network;
@@ -50,6 +52,14 @@ pub enum Verb {
     MergeStats(MergeStats),
     /// Describe tables of URLs and captions: sizes, lengths, scores, hosts
     Stats(Stats),
+    /// List the samples of shards, and say which shards are whole
+    Ls(Ls),
+    /// List the first samples of shards
+    Head(Head),
+    /// Write one member of one sample to standard output
+    Cat(Cat),
+    /// Measure what this machine can load of some shards
+    Bench(Bench),
     /// Serve a folder over HTTP on this machine only, to try things without a network
     Serve(Serve),
 }

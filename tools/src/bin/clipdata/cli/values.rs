@@ -1,5 +1,7 @@
 //! Values as Python programs take them: `True`, `None`, `["a", "b"]`.
 
+pub use tools::human::byte_size;
+
 /// A switch that is on by its name alone, or as its value says.
 ///
 /// # Errors
@@ -23,33 +25,6 @@ pub fn list(text: &str) -> Vec<String> {
 /// A value, or the `None` that says that there is none.
 pub fn optional(text: Option<String>) -> Option<String> {
     text.filter(|text| text != "None")
-}
-
-/// A number of bytes: `400MB`, `1.5G`, `65536`; powers of 1000.
-///
-/// # Errors
-/// When it is none.
-pub fn byte_size(text: &str) -> Result<u64, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let scale = match unit.to_ascii_uppercase().trim_end_matches('B') {
-        "" => 1.0,
-        "K" => 1e3,
-        "M" => 1e6,
-        "G" => 1e9,
-        "T" => 1e12,
-        _ => return Err(format!("unknown unit `{unit}` (expected kB, MB, GB or TB)")),
-    };
-    match number.trim().parse::<f64>() {
-        Ok(number) if number > 0.0 && number * scale < 1e18 => Ok((number * scale) as u64),
-        _ => Err(format!("expected a number of bytes such as 400MB, got `{text}`")),
-    }
-}
-
-#[test]
-fn sizes_have_units() {
-    assert_eq!((byte_size("400MB"), byte_size("1.5g"), byte_size("7")), (Ok(400_000_000), Ok(1_500_000_000), Ok(7)));
-    assert!(byte_size("-1").is_err() && byte_size("4XB").is_err() && byte_size("").is_err());
 }
 
 #[test]

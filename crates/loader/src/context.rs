@@ -1,0 +1,90 @@
+//! What all threads of a loader look at, and the verdict that there is nothing to train on.
+
+use std::sync::Arc;
+
+use shards::reader::Proof;
+use shards::uri::ShardUri;
+
+use crate::config::{LoaderConfig, Sampling};
+use crate::error::{Error, Result};
+use crate::plan::Plan;
+use crate::stats::Tally;
+use crate::table::Table;
+
+/// Passes in a row that may give a stream nothing before it gives up. One pass of a stream that reads every shard leaves
+/// no doubt; a part of the shards, or draws with replacement, can miss the good ones by chance.
+const PATIENCE: u64 = 16;
+
+/// Everything that is shared.
+pub(crate) struct Context {
+    pub(crate) config: LoaderConfig,
+    pub(crate) data: Data,
+    pub(crate) plan: Plan,
+    pub(crate) tally: Tally,
+}
+
+/// The data, once looked at.
+pub(crate) enum Data {
+    Shards(Arc<[Shard]>),
+    Table(Arc<Table>),
+    Synthetic,
+}
+
+/// One shard of the list.
+pub(crate) struct Shard {
+    pub(crate) uri: ShardUri,
+    pub(crate) name: Arc<str>,
+    /// Which of the `::` sources it is of.
+    pub(crate) source: usize,
+    pub(crate) proof: Proof,
+}
+
+impl Context {
+    /// After how many passes without anything to train on it is certain enough that there is nothing.
+    pub(crate) fn patience(&self) -> u64 {
+        let reads_all = self.plan.sampling != Sampling::Resampled && self.plan.lanes.streams == 1;
+        if reads_all { 1 } else { PATIENCE }
+    }
+
+    /// Counts a visit to a shard that gave so many candidates.
+    ///
+    /// # Errors
+    /// When all shards of its source were visited more than once, and none ever had a usable sample.
+    pub(crate) fn leave(&self, shard: &Shard, candidates: u64) -> Result<()> {
+        let Data::Shards(shards) = &self.data else { return Ok(()) };
+        let visits = {
+            let mut stats = self.tally.lock();
+            let count = &mut stats.per_source[shard.source];
+            count.visits += 1;
+            count.candidates += candidates;
+            if count.candidates > 0 { 0 } else { count.visits }
+        };
+        let is_of_source = |other: &&Shard| other.source == shard.source;
+        if visits == 0 || visits <= 2 * shards.iter().filter(is_of_source).count() as u64 {
+            return Ok(());
+        }
+        let first = shards.iter().find(is_of_source).map_or("", |first| &first.name);
+        Err(self.no_usable_sample(&format!("the source that begins with `{first}`")))
+    }
+
+    pub(crate) fn no_usable_sample(&self, whence: &str) -> Error {
+        let counted = self.tally.lock();
+        let stats = &counted.counts;
+        let listed = |(extension, count): (&String, &u64)| format!("{extension} ({count})");
+        let extensions: Vec<String> = stats.extensions_left_out.iter().map(listed).collect();
+        let malformed = stats.shards_incomplete.get("malformed").copied().unwrap_or(0);
+        let captions: Vec<_> = self.config.captions.iter().map(|source| source.name()).collect();
+        Error::NoUsableSample {
+            whence: whence.into(),
+            samples: stats.samples,
+            missing_image: stats.missing_image,
+            missing_caption: stats.missing_caption,
+            undecodable: stats.undecodable.values().sum(),
+            shards_unusable: stats.shards_failed + malformed,
+            trouble: counted.last_trouble.as_ref().map(|told| format!(" (the last: {told})")).unwrap_or_default(),
+            image_extensions: self.config.image_extensions.join(", "),
+            captions: captions.join(", "),
+            extensions: if extensions.is_empty() { "none".into() } else { extensions.join(", ") },
+        }
+    }
+}

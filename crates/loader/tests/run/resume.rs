@@ -1,0 +1,101 @@
+//! Runs that are cut off and go on: what comes is what would have come.
+
+use loader::{Error, Loader, LoaderConfig, LoaderPosition, Sampling};
+
+use crate::data::{SIZES, config, data_set, data_set_of, global_batches_from, maybe_damaged, take};
+
+/// A run of `steps` batches, and the rest of it, begun anew from what was saved at each of `cuts`.
+fn check(config: &LoaderConfig, other: &LoaderConfig, steps: usize, cuts: impl Iterator<Item = usize>) {
+    let whole = take(&mut Loader::new(config.clone()).unwrap().batches(), steps);
+    for cut in cuts {
+        let loader = Loader::new(config.clone()).unwrap();
+        let mut batches = loader.batches();
+        let _ = take(&mut batches, cut);
+        let saved = serde_json::to_string(batches.position()).unwrap();
+        drop(batches);
+        let position: LoaderPosition = serde_json::from_str(&saved).unwrap();
+        let mut rest = Loader::new(other.clone()).unwrap().batches_from(&position).unwrap();
+        let rest = take(&mut rest, steps - cut);
+        let first = (0..rest.len()).find(|at| rest[*at] != whole[cut + at]).unwrap_or(0);
+        let (got, expected) = (rest.get(first), whole.get(cut + first));
+        assert!(
+            rest == whole[cut..],
+            "{:?} cut after {cut}, batch {first} of the rest: {got:?} for {expected:?}",
+            config.sampling
+        );
+    }
+}
+
+/// 50 steps at random, over four epochs or passes, in every way of drawing, with samples that are left out.
+#[test]
+fn a_run_cut_at_any_step_goes_on_with_the_very_next_batch() {
+    let folder = data_set_of(&SIZES, true, |shard, index| maybe_damaged(shard, index, 6));
+    let mut state = 17u64;
+    let mut random = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for (sampling, open_shards) in [
+        (Sampling::Once, None),
+        (Sampling::Once, Some(5)),
+        (Sampling::Epochless, Some(4)),
+        (Sampling::Epochless, Some(1)),
+        (Sampling::Resampled, Some(3)),
+    ] {
+        let mut config = config(folder.path(), "{0..6}");
+        (config.sampling, config.open_shards) = (sampling, open_shards);
+        let mut other = config.clone();
+        // Epochs stay rounded by the workers that the run began with.
+        (config.workers, other.workers) = (3, 2);
+        check(&config, &other, 45, (0..10).map(|_| random(45) as usize));
+    }
+}
+
+#[test]
+fn two_ranks_go_on_as_four_and_as_one() {
+    let folder = data_set_of(&SIZES, true, |shard, index| maybe_damaged(shard, index, 6));
+    for (sampling, open_shards) in
+        [(Sampling::Once, Some(2)), (Sampling::Epochless, None), (Sampling::Resampled, Some(8))]
+    {
+        let mut config = config(folder.path(), "{0..6}");
+        (config.batch_size, config.sampling, config.open_shards) = (12, sampling, open_shards);
+        let (whole, _) = global_batches_from(&config, 2, 10, |_| None);
+        for cut in [1, 3, 4, 7] {
+            let (_, position) = global_batches_from(&config, 2, cut, |_| None);
+            for world_size in [4, 1, 3] {
+                let from = |_: &Loader| Some(position.clone());
+                let (rest, _) = global_batches_from(&config, world_size, 10 - cut, from);
+                assert!(rest == whole[cut..], "{sampling:?}: cut after {cut}, on {world_size} ranks");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_position_is_small_and_fits_its_data_only() {
+    let folder = data_set(&SIZES, true);
+    let original = config(folder.path(), "{0..6}");
+    let loader = Loader::new(original.clone()).unwrap();
+    let mut batches = loader.batches();
+    let _ = take(&mut batches, 3);
+    let position = batches.position().clone();
+    assert!(serde_json::to_vec(&position).unwrap().len() < 6000);
+    type Change = fn(&mut LoaderConfig);
+    let changes: [(&str, Change); 4] = [
+        ("seed", |c| c.seed = 1),
+        ("sampling", |c| c.sampling = Sampling::Epochless),
+        ("shuffle_buffer", |c| c.shuffle_buffer = 1),
+        ("lanes", |c| c.lanes = 120),
+    ];
+    for (setting, change) in changes {
+        let mut changed = original.clone();
+        change(&mut changed);
+        let error = Loader::new(changed).unwrap().batches_from(&position).err().unwrap();
+        assert!(matches!(&error, Error::Position { setting: found, .. } if *found == setting), "{error}");
+    }
+    let fewer = Loader::new(config(folder.path(), "{0..5}")).unwrap();
+    assert!(fewer.batches_from(&position).err().unwrap().to_string().contains("`data`"));
+    let mut later = position.clone();
+    later.samples += 4;
+    assert!(LoaderPosition::merged(&[position, later]).unwrap_err().to_string().contains("`moment`"));
+}
