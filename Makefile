@@ -1,7 +1,7 @@
 # The few commands a developer types; each is a line or two of cargo.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test test-interop test-differential lint bench bench-download soak
+.PHONY: help deps demo test test-interop test-differential lint bench bench-download bench-model soak
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ bench: deps ## how fast the parts are; PEERS=1 measures the Python peers in the 
 
 bench-download: deps ## clipdata download beside img2dataset 1.47.0, from nginx on the loopback address
 	tests/bench/download.sh
+
+bench-model: deps ## forward and backward of full-size models beside torch + open_clip, which go to target/peers
+	tests/bench/model.sh
 
 soak: deps ## the long test of memory, restarts and speed; SOAK=--quick for the short one
 	tests/soak/run.sh $(SOAK)

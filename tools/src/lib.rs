@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod demo;
+pub mod embed;
 pub mod exit;
 pub mod human;
 pub mod json;
@@ -12,3 +13,4 @@ pub mod server;
 pub mod spelling;
 pub mod terminal;
 pub mod training;
+pub mod zoo;

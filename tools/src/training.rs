@@ -5,10 +5,10 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use loader::{Loader, LoaderConfig, Sampling, Stop, Tokenize, Transform};
 use model::clip::Clip;
-use model::tokenizer::{ClipTokenizer, VOCAB_SIZE};
+use model::tokenizer::Tokenizer;
 use shards::spec::ShardSpec;
 use trainer::evaluate::ZeroShotTask;
 use trainer::step::Trainer;
@@ -16,7 +16,7 @@ use trainer::train::{Run, Trained, train};
 use trainer::{Event, StepReport, TrainConfig};
 
 use crate::exit::Hint;
-use crate::terminal;
+use crate::{terminal, zoo};
 
 /// The data of a run.
 #[derive(Clone, Debug)]
@@ -41,13 +41,8 @@ pub struct TrainData {
 ///
 /// # Errors
 /// When the specification is malformed, or the number of samples is unknown.
-pub fn open(data: &TrainData, clip: &Clip, stop: &Stop) -> anyhow::Result<Loader> {
-    let text = &clip.config().text_cfg;
-    let tokenizer = ClipTokenizer::shared()?;
-    if text.vocab_size < VOCAB_SIZE {
-        bail!("--model: the CLIP tokenizer needs a vocab_size of at least {VOCAB_SIZE}, got {}", text.vocab_size);
-    }
-    let context_length = text.context_length;
+pub fn open(data: &TrainData, clip: &Clip, tokenizer: &Arc<Tokenizer>, stop: &Stop) -> anyhow::Result<Loader> {
+    let (tokenizer, context_length) = (Arc::clone(tokenizer), clip.config().text_cfg.context_length);
     let tokenize: Tokenize = Arc::new(move |caption| tokenizer.encode(caption, context_length));
     let spec = ShardSpec::parse(&data.spec).context("--train-data")?;
     let side = clip.config().vision_cfg.image_size as u32;
@@ -64,6 +59,14 @@ pub fn open(data: &TrainData, clip: &Clip, stop: &Stop) -> anyhow::Result<Loader
         loader => loader.map_err(anyhow::Error::new),
     };
     loader.with_context(|| format!("cannot train on `{}`", data.spec))
+}
+
+/// The tokenizer that a model's text tower asks for.
+///
+/// # Errors
+/// When its files cannot be had, or it has more ids than the tower.
+pub fn tokenizer(clip: &Clip) -> anyhow::Result<Tokenizer> {
+    trainer::zoo::tokenizer(clip.config(), &[], &zoo::hub()).context("--model")
 }
 
 /// A stop that the first Ctrl-C or SIGTERM sets; commands that stream shards are ended with it.
@@ -94,7 +97,8 @@ pub fn run(
     listener: &mut dyn FnMut(&Event),
 ) -> anyhow::Result<Trained> {
     config.validate()?;
-    let loader = open(data, &clip, stop)?;
+    let tokenizer = Arc::new(tokenizer(&clip)?);
+    let loader = open(data, &clip, &tokenizer, stop)?;
     let tasks = prepare(tasks)?;
     let trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
     std::fs::create_dir_all(&config.run_dir)
@@ -104,8 +108,7 @@ pub fn run(
         log.hear(&event);
         listener(&event);
     };
-    let tokenizer = ClipTokenizer::shared()?;
-    let run = Run { config, trainer, loader: &loader, tokenizer, tasks, stop, listener: &mut tell };
+    let run = Run { config, trainer, loader: &loader, tokenizer: &tokenizer, tasks, stop, listener: &mut tell };
     let trained = train(run)?;
     log.line(&format!("loader: {}", serde_json::to_string(&trained.loader)?));
     Ok(trained)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use shards::image::{JpegScale, Limits, decode_rgb};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::seed::{Domain, Draws};
 use crate::stop::Stop;
 use crate::transform::Transform;
@@ -120,6 +120,17 @@ impl Iterator for EvalBatches {
         }
         if batch.keys.is_empty() { None } else { Some(Ok(batch)) }
     }
+}
+
+/// One picture as evaluation prepares it, RGB `[image_size, image_size, 3]`; `name` is what an error calls it.
+///
+/// # Errors
+/// For bytes that are no picture, or one beyond the usual limits.
+pub fn evaluation_pixels(name: &str, bytes: &[u8], image_size: u32) -> Result<Vec<u8>> {
+    let unreadable =
+        |error: shards::image::ImageError| Error::Picture { name: name.to_owned(), reason: error.to_string() };
+    let picture = decode_rgb(bytes, &Limits::default(), JpegScale::Full).map_err(unreadable)?;
+    Ok(Transform::Evaluation.apply(&picture, image_size, &mut Draws::new(0, Domain::Crop, &[])))
 }
 
 fn prepare(picture: Labelled, side: u32, limits: &Limits) -> std::result::Result<EvalExample, Unreadable> {

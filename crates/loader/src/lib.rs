@@ -34,7 +34,7 @@ pub use batch::Batch;
 pub use config::{LoaderConfig, OnShardError, Sampling};
 pub use epoch::{Epoch, Loader};
 pub use error::{Error, Result};
-pub use evaluation::{EvalBatch, EvalBatches, EvalConfig, Unreadable};
+pub use evaluation::{EvalBatch, EvalBatches, EvalConfig, Unreadable, evaluation_pixels};
 pub use folder::ClassFolder;
 pub use labelled::LabelledShards;
 pub use size::{EpochSize, epoch_size};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use loader::{Batch, Loader, LoaderStats, Stop};
-use model::tokenizer::ClipTokenizer;
+use model::tokenizer::Tokenizer;
 
 use crate::checkpoint;
 use crate::config::TrainConfig;
@@ -26,7 +26,7 @@ pub struct Run<'a> {
     /// Where batches come from.
     pub loader: &'a Loader,
     /// Tokenizer of the zero-shot prompts.
-    pub tokenizer: &'a ClipTokenizer,
+    pub tokenizer: &'a Tokenizer,
     /// What is evaluated, and how often the configuration says.
     pub tasks: Vec<(ZeroShotTask, Prepared)>,
     /// Set from outside to stop after the step under way.

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use loader::{ClassFolder, EvalBatches, EvalConfig, LabelledShards, ShardSpec, Stop, Unreadable};
 use model::clip::Clip;
-use model::tokenizer::ClipTokenizer;
+use model::tokenizer::Tokenizer;
 use model::zero_shot::{Template, ZeroShotClassifier, top_k};
 use serde::Serialize;
 
@@ -122,7 +122,7 @@ impl ZeroShotTask {
     pub fn run(
         &self,
         clip: &Clip,
-        tokenizer: &ClipTokenizer,
+        tokenizer: &Tokenizer,
         prepared: &Prepared,
         stop: &Stop,
     ) -> Result<ZeroShotReport> {
