@@ -1,5 +1,5 @@
-//! The zip archives that PyTorch writes: entries that are stored, not compressed, so that each is a range of the file.
-//! Owns finding them; knows nothing of tensors.
+//! The zip archives that PyTorch writes: what holds values is stored, not compressed, so that each entry is a range of the
+//! file. Owns finding them; knows nothing of tensors.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -26,18 +26,19 @@ pub(super) fn is_archive(bytes: &[u8]) -> bool {
     number::<4>(bytes, 0).is_some_and(|signature| signature as u32 == ENTRY)
 }
 
-/// Names of all entries and where their bytes lie. A name that occurs twice is refused, for two readers could take
-/// different ones.
+/// Names of all entries that are stored, and where their bytes lie; what is compressed (the code of compiled modules) is
+/// passed over. A name that occurs twice is refused, for two readers could take different ones.
 pub(super) fn entries(bytes: &[u8]) -> Result<HashMap<String, Range<usize>>, String> {
     let (mut at, count) = directory(bytes).ok_or("the zip directory at its end is missing: the file is cut off")?;
     let mut entries = HashMap::new();
     for index in 0..count {
         let (name, range, next) =
-            entry(bytes, at).ok_or_else(|| format!("entry {index} of the zip directory is damaged or compressed"))?;
+            entry(bytes, at).ok_or_else(|| format!("entry {index} of the zip directory is damaged"))?;
+        at = next;
+        let Some(range) = range else { continue };
         if entries.insert(name.clone(), range).is_some() {
             return Err(format!("the zip archive has two entries `{name}`"));
         }
-        at = next;
     }
     Ok(entries)
 }
@@ -70,8 +71,9 @@ fn directory(bytes: &[u8]) -> Option<(usize, usize)> {
     (count as usize <= bytes.len() / DIRECTORY_LEN).then_some((size(start)?, size(count)?))
 }
 
-/// Name and bytes of the entry whose directory record is at `at`, and where the next record is.
-fn entry(bytes: &[u8], at: usize) -> Option<(String, Range<usize>, usize)> {
+/// Name and bytes of the entry whose directory record is at `at` (no bytes where it is compressed), and where the next record
+/// is.
+fn entry(bytes: &[u8], at: usize) -> Option<(String, Option<Range<usize>>, usize)> {
     (number::<4>(bytes, at)? == u64::from(DIRECTORY)).then_some(())?;
     let stored = number::<2>(bytes, at + 10)? == 0;
     let (packed, length) = (number::<4>(bytes, at + 20)?, number::<4>(bytes, at + 24)?);
@@ -81,15 +83,19 @@ fn entry(bytes: &[u8], at: usize) -> Option<(String, Range<usize>, usize)> {
     let name_start = at + DIRECTORY_LEN;
     let name = std::str::from_utf8(bytes.get(name_start..name_start + name_len)?).ok()?.to_owned();
     let extra = bytes.get(name_start + name_len..name_start + name_len + extra_len)?;
+    let next = name_start + name_len + extra_len + comment_len;
+    if !stored {
+        return Some((name, None, next));
+    }
     let [length, packed, offset] = large_sizes(extra, [length, packed, offset])?;
-    (stored && length == packed).then_some(())?;
+    (length == packed).then_some(())?;
     let local = size(offset)?;
     (number::<4>(bytes, local)? == u64::from(ENTRY)).then_some(())?;
     let skipped = number::<2>(bytes, local.checked_add(26)?)? + number::<2>(bytes, local.checked_add(28)?)?;
     let start = local.checked_add(ENTRY_LEN + skipped as usize)?;
     let range = start..start.checked_add(size(length)?)?;
     bytes.get(range.clone())?;
-    Some((name, range, name_start + name_len + extra_len + comment_len))
+    Some((name, Some(range), next))
 }
 
 /// Length, packed length and offset, each from the extra field where it does not fit into 32 bits.

@@ -119,13 +119,7 @@ impl ZeroShotTask {
     ///
     /// # Errors
     /// When no picture can be read, a label has no class, the device fails, or `stop` is set.
-    pub fn run(
-        &self,
-        clip: &Clip,
-        tokenizer: &Tokenizer,
-        prepared: &Prepared,
-        stop: &Stop,
-    ) -> Result<ZeroShotReport> {
+    pub fn run(&self, clip: &Clip, tokenizer: &Tokenizer, prepared: &Prepared, stop: &Stop) -> Result<ZeroShotReport> {
         let names = &prepared.class_names;
         let classifier = ZeroShotClassifier::build(clip, tokenizer, names, &self.templates, CLASSES_PER_BATCH)?;
         let side = clip.config().vision_cfg.image_size;
