@@ -9,7 +9,9 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import numpy
 import open_clip
+import pyarrow.parquet
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -138,6 +140,25 @@ class Models(unittest.TestCase):
             other = open_clip.CLIP(**changed).eval()
             open_clip.load_checkpoint(other, str(weights))
             self.same(other, self.encode(path, weights, "--force-image-size", size), size)
+
+    def test_embeddings_are_read_by_numpy_and_arrow(self):
+        path, model = self.small(TINY)
+        weights, output = self.folder / "weights.safetensors", self.folder / "embeddings"
+        save_file(model.state_dict(), weights)
+        shown = self.folder / "shown"
+        shown.mkdir()
+        for picture, text in zip(self.pictures, TEXTS):
+            picture.rename(shown / picture.name)
+            (shown / picture.with_suffix(".txt").name).write_text(text, encoding="utf-8")
+        self.pictures = sorted(shown.glob("*.png"))
+        finished([CLIPTRAIN, "embed", shown, "--output", output, "--model", path, "--pretrained", weights])
+        features = self.encode(path, weights)
+        for kind, name in (("img", "image_features"), ("text", "text_features")):
+            embeddings = numpy.load(output / f"{kind}_emb/{kind}_emb_0.npy")
+            self.assertEqual((embeddings.dtype, embeddings.shape), (numpy.float16, (3, 32)))
+            self.assertLess(abs(embeddings - features[name].numpy()).max(), 1e-3)
+        table = pyarrow.parquet.read_table(output / "metadata/metadata_0.parquet").to_pydict()
+        self.assertEqual(table, {"image_path": [path.name for path in self.pictures], "caption": TEXTS})
 
     def test_checkpoint_of_cliptrain_opens_in_python(self):
         for config in (TINY, TINY_RESNET):

@@ -67,6 +67,12 @@ pub fn run(
     tell: &mut dyn FnMut(&str, &Report),
 ) -> anyhow::Result<Report> {
     options.output.prepare()?;
+    if let Some(folder) = options.output.local_path() {
+        for kind in ["img_emb", "text_emb", "metadata"] {
+            let folder = folder.join(kind);
+            std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        }
+    }
     check_manifest(options.output, manifest)?;
     let mut report = Report::default();
     for (index, part) in parts.iter().enumerate() {

@@ -16,7 +16,7 @@ pub enum ImageTower {
     /// A vision transformer.
     Transformer(VisionTransformer),
     /// A residual network.
-    ResNet(ModifiedResNet),
+    ResNet(Box<ModifiedResNet>),
 }
 
 /// What backward needs.
@@ -35,7 +35,9 @@ impl ImageTower {
             Layers::Blocks(layers) => {
                 Self::Transformer(VisionTransformer::declare(declaration, prefix, config, layers))
             }
-            Layers::Stages(stages) => Self::ResNet(ModifiedResNet::declare(declaration, prefix, config, stages)),
+            Layers::Stages(stages) => {
+                Self::ResNet(Box::new(ModifiedResNet::declare(declaration, prefix, config, stages)))
+            }
         }
     }
 

@@ -124,10 +124,11 @@ pub struct Train {
     /// Pictures to classify: a folder of class folders, or shards whose samples have a .cls
     #[arg(long, value_name = "DIR|SPEC", help_heading = "Zero-shot evaluation")]
     pub zeroshot_data: Option<String>,
-    /// Names of the classes: a JSON list, or one a line [default: the class folders' names]
+    /// Names of the classes: a JSON list, one a line, or `imagenet` for its 1,000 [default: the class folders' names]
     #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
     pub zeroshot_classnames: Option<PathBuf>,
-    /// Templates with {} for the class name: a JSON list, or one a line [default: "a photo of a {}."]
+    /// Templates with {} for the class name: a JSON list, one a line, or `imagenet` for open_clip's 80
+    /// [default: "a photo of a {}."]
     #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
     pub zeroshot_templates: Option<PathBuf>,
     /// Epochs between two evaluations; 0 for never; the last epoch is always evaluated otherwise

@@ -6,7 +6,9 @@ use anyhow::{Context, bail};
 use loader::Sampling;
 use model::Device;
 use model::clip::Clip;
-use model::zero_shot::{Duplicates, Template, read_class_names, read_templates};
+use model::zero_shot::{
+    Duplicates, Template, imagenet_class_names, imagenet_templates, read_class_names, read_templates,
+};
 use tools::exit::{Hint, Outcome};
 use tools::training::{TrainData, event_line, prepare};
 use tools::{human, json, training, zoo};
@@ -16,6 +18,9 @@ use trainer::schedule::Shape;
 use trainer::{Event, TrainConfig};
 
 use crate::cli::{DatasetType, Scheduler, Train};
+
+/// In place of a file: the lists that open_clip evaluates ImageNet with.
+const IMAGENET: &str = "imagenet";
 
 /// Trains where there are training data, evaluates where there are only weights.
 pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
@@ -209,9 +214,13 @@ fn task(arguments: &Train) -> anyhow::Result<Option<ZeroShotTask>> {
         }
         _ => Labels::Shards(shards::spec::ShardSpec::parse(data).context("--zeroshot-data")?),
     };
-    let class_names = arguments.zeroshot_classnames.as_deref();
-    let class_names = class_names.map(|path| read_class_names(path, Duplicates::Refuse)).transpose()?;
-    let templates = match &arguments.zeroshot_templates {
+    let class_names = match arguments.zeroshot_classnames.as_deref() {
+        Some(path) if path == Path::new(IMAGENET) => Some(imagenet_class_names()),
+        Some(path) => Some(read_class_names(path, Duplicates::Refuse)?),
+        None => None,
+    };
+    let templates = match arguments.zeroshot_templates.as_deref() {
+        Some(path) if path == Path::new(IMAGENET) => imagenet_templates()?,
         Some(path) => read_templates(path, Duplicates::Refuse)?,
         None => vec![Template::parse("a photo of a {}.")?],
     };
