@@ -1,7 +1,7 @@
 # The few commands a developer types; each is a line or two of cargo.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test test-interop test-differential lint bench bench-download bench-loader soak fuzz
+.PHONY: help deps demo test test-interop test-differential lint bench bench-download bench-loader bench-model soak fuzz
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -42,6 +42,9 @@ bench-download: deps ## clipdata download beside img2dataset 1.47.0, from nginx 
 
 bench-loader: deps ## clipdata bench beside open_clip's loader, which goes to target/peers (some 6 GB with torch)
 	tests/bench/loader.sh
+
+bench-model: deps ## forward and backward of full-size models beside torch + open_clip, which go to target/peers
+	tests/bench/model.sh
 
 soak: deps ## the long test of memory, restarts and speed; SOAK=--quick for the short one
 	tests/soak/run.sh $(SOAK)

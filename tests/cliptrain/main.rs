@@ -1,5 +1,7 @@
 //! `cliptrain` as a user runs it: what it refuses, and what a tiny run leaves behind.
 
+mod zoo;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -56,7 +56,7 @@ const OWNERS: [(&str, &[&str]); 11] = [
     ("anyhow", &["tools"]),
     ("candle-core", &["crates/model", "crates/trainer"]),
     ("candle-nn", &["crates/model", "crates/trainer"]),
-    ("tokio", &["crates/ingest", "crates/shards", "tools"]),
+    ("tokio", &["crates/ingest", "crates/shards", "crates/trainer", "tools"]),
     ("polars", &["crates/ingest"]),
     ("arrow", &["crates/ingest", "crates/shards"]),
     ("parquet", &["crates/ingest", "crates/shards"]),
@@ -120,9 +120,10 @@ fn the_async_runtime_stays_behind_the_network() {
         "crates/shards/src/store/s3",
         "crates/shards/src/store/patience",
         "crates/shards/src/store/remote",
+        "crates/trainer/src/pretrained/hub",
     ];
     let others = |source: &Source| is_library(source) && !networked.iter().any(|path| source.path.starts_with(path));
-    forbid(&["tokio"], others, "belongs to ingest and to the stores of shards that use the network");
+    forbid(&["tokio"], others, "belongs to ingest, to the stores of shards that use the network and to the hub");
 }
 
 #[test]

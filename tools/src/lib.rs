@@ -3,6 +3,7 @@
 
 pub mod cluster;
 pub mod demo;
+pub mod embed;
 pub mod exit;
 pub mod human;
 pub mod json;
@@ -13,3 +14,4 @@ pub mod spelling;
 pub mod terminal;
 pub mod training;
 pub mod usage;
+pub mod zoo;

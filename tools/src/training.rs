@@ -6,13 +6,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use loader::{
     Augmentation, Cache, CaptionSource, Loader, LoaderConfig, MissingEnd, Policy, Sampling, Source, Stop, Table,
     Tokenize, Transform,
 };
 use model::clip::Clip;
-use model::tokenizer::{ClipTokenizer, VOCAB_SIZE};
+use model::tokenizer::Tokenizer;
 use shards::spec::ShardSpec;
 use trainer::evaluate::ZeroShotTask;
 use trainer::step::Trainer;
@@ -20,7 +20,7 @@ use trainer::train::{Run, Trained, train};
 use trainer::{Event, StepReport, TrainConfig};
 
 use crate::exit::Hint;
-use crate::terminal;
+use crate::{terminal, zoo};
 
 /// The data of a run.
 #[derive(Clone, Debug)]
@@ -153,13 +153,8 @@ fn size_hint() -> Hint {
 ///
 /// # Errors
 /// When the specification is malformed, or the number of samples is unknown.
-pub fn open(data: &TrainData, clip: &Clip, stop: &Stop) -> anyhow::Result<Loader> {
-    let text = &clip.config().text_cfg;
-    let tokenizer = ClipTokenizer::shared()?;
-    if text.vocab_size < VOCAB_SIZE {
-        bail!("--model: the CLIP tokenizer needs a vocab_size of at least {VOCAB_SIZE}, got {}", text.vocab_size);
-    }
-    let context_length = text.context_length;
+pub fn open(data: &TrainData, clip: &Clip, tokenizer: &Arc<Tokenizer>, stop: &Stop) -> anyhow::Result<Loader> {
+    let (tokenizer, context_length) = (Arc::clone(tokenizer), clip.config().text_cfg.context_length);
     let tokenize: Tokenize = Arc::new(move |caption| tokenizer.encode(caption, context_length));
     let mut config = data.config(clip.config().vision_cfg.image_size as u32, tokenize, context_length)?;
     config.stop = stop.clone();
@@ -178,6 +173,14 @@ impl fmt::Display for DataSource {
             Self::Synthetic => f.write_str("synthetic data"),
         }
     }
+}
+
+/// The tokenizer that a model's text tower asks for.
+///
+/// # Errors
+/// When its files cannot be had, or it has more ids than the tower.
+pub fn tokenizer(clip: &Clip) -> anyhow::Result<Tokenizer> {
+    trainer::zoo::tokenizer(clip.config(), &[], &zoo::hub()).context("--model")
 }
 
 /// A stop that the first Ctrl-C or SIGTERM sets; commands that stream shards are ended with it.
@@ -209,7 +212,8 @@ pub fn run(
     listener: &mut dyn FnMut(&Event),
 ) -> anyhow::Result<Trained> {
     config.validate()?;
-    let loader = open(data, &clip, stop)?;
+    let tokenizer = Arc::new(tokenizer(&clip)?);
+    let loader = open(data, &clip, &tokenizer, stop)?;
     let tasks = prepare(tasks)?;
     let trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
     std::fs::create_dir_all(&config.run_dir)
@@ -219,9 +223,9 @@ pub fn run(
         log.hear(&event);
         listener(&event);
     };
-    let tokenizer = ClipTokenizer::shared()?;
     let position = loader.start();
-    let run = Run { config, trainer, loader: &loader, position, tokenizer, tasks, stop, listener: &mut tell };
+    let run =
+        Run { config, trainer, loader: &loader, position, tokenizer: &tokenizer, tasks, stop, listener: &mut tell };
     let trained = train(run)?;
     log.line(&format!("loader: {}", serde_json::to_string(&trained.loader)?));
     Ok(trained)

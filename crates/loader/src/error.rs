@@ -32,6 +32,14 @@ pub enum Error {
         /// How many samples it gave before.
         samples: u64,
     },
+    /// A picture given by itself cannot be decoded.
+    #[error("{name}: {reason}")]
+    Picture {
+        /// What it is called.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Nobody knows how many samples there are.
     #[error(
         "size of the data set unknown: `{shard}` is in no sizes.json and has no _stats.json beside it; give the number of samples"

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use shards::image::{Decoder, JpegScale, Limits};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::seed::Draws;
 use crate::stop::Stop;
 use crate::transform::{Painter, Transform};
@@ -121,6 +121,15 @@ impl Iterator for EvalBatches {
         }
         if batch.keys.is_empty() { None } else { Some(Ok(batch)) }
     }
+}
+
+/// One picture as evaluation prepares it, RGB `[image_size, image_size, 3]`; `name` is what an error calls it.
+///
+/// # Errors
+/// For bytes that are no picture, or one beyond the usual limits.
+pub fn evaluation_pixels(name: &str, bytes: &[u8], image_size: u32) -> Result<Vec<u8>> {
+    let pixels = HANDS.with_borrow_mut(|hands| hands.prepare(bytes, image_size, &Limits::default()));
+    pixels.map_err(|reason| Error::Picture { name: name.to_owned(), reason })
 }
 
 fn prepare(picture: Labelled, side: u32, limits: &Limits) -> std::result::Result<EvalExample, Unreadable> {

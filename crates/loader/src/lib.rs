@@ -70,7 +70,7 @@ pub use caption::CaptionSource;
 pub use colour::ColourJitter;
 pub use config::{LANES, LoaderConfig, SHUFFLE_BUFFER, Sampling, Source};
 pub use error::{Error, Result};
-pub use evaluation::{EvalBatch, EvalBatches, EvalConfig, Unreadable};
+pub use evaluation::{EvalBatch, EvalBatches, EvalConfig, Unreadable, evaluation_pixels};
 pub use folder::ClassFolder;
 pub use labelled::LabelledShards;
 pub use loader::Loader;

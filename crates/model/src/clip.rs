@@ -5,10 +5,14 @@ use candle_core::{DType, Device, Tensor};
 use crate::config::{ClipConfig, ModelConfig, PreprocessConfig};
 use crate::error::Result;
 use crate::init::Initialisation;
+use crate::layer::batch_norm::Seen;
 use crate::layer::normalize::{self, NormalizeSaved};
 use crate::parameters::{Declaration, Gradients, ParameterId, ParameterSpec, Parameters};
-use crate::tower::text_transformer::{ModuleOrder, TextRoots, TextSaved, TextTransformer};
-use crate::tower::vision_transformer::{VisionSaved, VisionTransformer};
+use crate::random::Mode;
+use crate::tower::hf_text::HfText;
+use crate::tower::image::{ImageTower, ImageTowerSaved};
+use crate::tower::text::{TextTower, TextTowerSaved};
+use crate::tower::text_transformer::{ModuleOrder, TextRoots, TextTransformer};
 
 /// A CLIP model with its parameters.
 #[derive(Clone, Debug)]
@@ -17,13 +21,36 @@ pub struct Clip {
     device: Device,
     parameters: Parameters,
     architecture: Architecture,
+    precision: Precision,
+}
+
+/// The type that the towers compute in; parameters, their gradients, features and losses are `f32` always.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    Fp32,
+    /// 16 bits with the range of 32.
+    Bf16,
+    /// 16 bits; gradients of a loss that is not scaled may vanish.
+    Fp16,
+}
+
+impl Precision {
+    fn dtype(self) -> DType {
+        match self {
+            Self::Fp32 => DType::F32,
+            Self::Bf16 => DType::BF16,
+            Self::Fp16 => DType::F16,
+        }
+    }
 }
 
 /// Towers and ids, without values.
 #[derive(Clone, Debug)]
 struct Architecture {
-    visual: VisionTransformer,
-    text: TextTransformer,
+    visual: ImageTower,
+    text: TextTower,
     logit_scale: ParameterId,
     logit_bias: Option<ParameterId>,
 }
@@ -43,20 +70,20 @@ pub struct Saved {
     /// Of the image tower.
     pub image: ImageSaved,
     /// Of the text tower.
-    pub text: TextTowerSaved,
+    pub text: TextSaved,
 }
 
 /// What [`Clip::backward_image`] needs.
 #[derive(Debug)]
 pub struct ImageSaved {
-    tower: VisionSaved,
+    tower: ImageTowerSaved,
     normalize: NormalizeSaved,
 }
 
 /// What [`Clip::backward_text`] needs.
 #[derive(Debug)]
-pub struct TextTowerSaved {
-    tower: TextSaved,
+pub struct TextSaved {
+    tower: TextTowerSaved,
     normalize: NormalizeSaved,
 }
 
@@ -72,21 +99,31 @@ impl Architecture {
     fn declare(config: &ClipConfig) -> Result<(Self, Vec<ParameterSpec>)> {
         config.validate()?;
         let declaration = &mut Declaration::default();
-        let architecture = if config.custom_text {
-            let (logit_scale, logit_bias) = declare_logits(declaration, config);
-            let visual = VisionTransformer::declare(declaration, "visual.", config);
-            let roots = TextRoots::declare(declaration, "text.", config);
-            let text = TextTransformer::declare(declaration, "text.", config, roots, ModuleOrder::EmbeddingFirst);
-            Self { visual, text, logit_scale, logit_bias }
+        let (visual, text, logit_scale, logit_bias);
+        if config.names_text() {
+            (logit_scale, logit_bias) = declare_logits(declaration, config);
+            visual = ImageTower::declare(declaration, "visual.", config);
+            text = declare_text(declaration, config)?;
         } else {
             let roots = TextRoots::declare(declaration, "", config);
-            let (logit_scale, logit_bias) = declare_logits(declaration, config);
-            let visual = VisionTransformer::declare(declaration, "visual.", config);
-            let text = TextTransformer::declare(declaration, "", config, roots, ModuleOrder::BlocksFirst);
-            Self { visual, text, logit_scale, logit_bias }
-        };
+            (logit_scale, logit_bias) = declare_logits(declaration, config);
+            visual = ImageTower::declare(declaration, "visual.", config);
+            let tower = TextTransformer::declare(declaration, "", config, roots, ModuleOrder::BlocksFirst);
+            text = TextTower::Transformer(tower);
+        }
+        let architecture = Self { visual, text, logit_scale, logit_bias };
         Ok((architecture, std::mem::take(declaration).into_specs()))
     }
+}
+
+/// A text tower whose tensors carry the prefix `text.`.
+fn declare_text(declaration: &mut Declaration, config: &ClipConfig) -> Result<TextTower> {
+    if let Some(hf) = config.text_cfg.hf()? {
+        return Ok(TextTower::Hf(HfText::declare(declaration, "text.", config, &hf)));
+    }
+    let roots = TextRoots::declare(declaration, "text.", config);
+    let tower = TextTransformer::declare(declaration, "text.", config, roots, ModuleOrder::EmbeddingFirst);
+    Ok(TextTower::Transformer(tower))
 }
 
 fn declare_logits(declaration: &mut Declaration, config: &ClipConfig) -> (ParameterId, Option<ParameterId>) {
@@ -94,6 +131,13 @@ fn declare_logits(declaration: &mut Declaration, config: &ClipConfig) -> (Parame
     let logit_scale = declaration.add("logit_scale", &[], Initialisation::Constant(scale));
     let bias = config.init_logit_bias;
     (logit_scale, bias.map(|bias| declaration.add("logit_bias", &[], Initialisation::Constant(bias))))
+}
+
+impl ImageSaved {
+    /// What running statistics have to learn of the batch; nothing in evaluation and without batch norm.
+    pub fn seen(&self) -> Vec<Seen> {
+        self.tower.seen()
+    }
 }
 
 impl Clip {
@@ -105,7 +149,7 @@ impl Clip {
         let (architecture, specs) = Architecture::declare(config)?;
         let parameters = Parameters::initialise(&specs, seed, device)?;
         let config = ModelConfig { model_cfg: config.clone(), preprocess_cfg: PreprocessConfig::default() };
-        Ok(Self { config, device: device.clone(), parameters, architecture })
+        Ok(Self { config, device: device.clone(), parameters, architecture, precision: Precision::Fp32 })
     }
 
     /// A model whose values come from `value_of`, asked for every parameter in order.
@@ -119,7 +163,7 @@ impl Clip {
     ) -> Result<Self> {
         let (architecture, specs) = Architecture::declare(&config.model_cfg)?;
         let parameters = Parameters::from_values(&specs, value_of)?;
-        Ok(Self { config, device: device.clone(), parameters, architecture })
+        Ok(Self { config, device: device.clone(), parameters, architecture, precision: Precision::Fp32 })
     }
 
     /// The model's configuration.
@@ -140,6 +184,16 @@ impl Clip {
     /// Both configurations, as in `open_clip_config.json`.
     pub fn model_config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The type that the towers compute in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Has the towers compute in another type.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// Where the parameters lie.
@@ -181,7 +235,7 @@ impl Clip {
     /// # Errors
     /// For pictures of another size.
     pub fn encode_image(&self, pixel_values: &Tensor) -> Result<Tensor> {
-        Ok(self.forward_image(pixel_values)?.0)
+        Ok(self.forward_image(pixel_values, Mode::Evaluation)?.0)
     }
 
     /// Features of texts: `input_ids` `[B, L]` (u32 or i64) to `[B, embed_dim]` of length 1.
@@ -189,16 +243,16 @@ impl Clip {
     /// # Errors
     /// For an id outside the vocabulary or texts that are too long.
     pub fn encode_text(&self, input_ids: &Tensor) -> Result<Tensor> {
-        Ok(self.forward_text(input_ids)?.0)
+        Ok(self.forward_text(input_ids, Mode::Evaluation)?.0)
     }
 
     /// Both towers.
     ///
     /// # Errors
     /// As [`Clip::encode_image`] and [`Clip::encode_text`].
-    pub fn forward(&self, pixel_values: &Tensor, input_ids: &Tensor) -> Result<(Features, Saved)> {
-        let (image, image_saved) = self.forward_image(pixel_values)?;
-        let (text, text_saved) = self.forward_text(input_ids)?;
+    pub fn forward(&self, pixel_values: &Tensor, input_ids: &Tensor, mode: Mode) -> Result<(Features, Saved)> {
+        let (image, image_saved) = self.forward_image(pixel_values, mode)?;
+        let (text, text_saved) = self.forward_text(input_ids, mode)?;
         Ok((Features { image, text }, Saved { image: image_saved, text: text_saved }))
     }
 
@@ -206,8 +260,9 @@ impl Clip {
     ///
     /// # Errors
     /// As [`Clip::encode_image`].
-    pub fn forward_image(&self, pixel_values: &Tensor) -> Result<(Tensor, ImageSaved)> {
-        let (raw, tower) = self.architecture.visual.forward(&self.parameters, pixel_values)?;
+    pub fn forward_image(&self, pixel_values: &Tensor, mode: Mode) -> Result<(Tensor, ImageSaved)> {
+        let pixel_values = pixel_values.to_dtype(self.precision.dtype())?;
+        let (raw, tower) = self.architecture.visual.forward(&self.parameters, &pixel_values, mode)?;
         let (features, normalize) = normalize::forward(&raw)?;
         Ok((features, ImageSaved { tower, normalize }))
     }
@@ -216,10 +271,43 @@ impl Clip {
     ///
     /// # Errors
     /// As [`Clip::encode_text`].
-    pub fn forward_text(&self, input_ids: &Tensor) -> Result<(Tensor, TextTowerSaved)> {
-        let (raw, tower) = self.architecture.text.forward(&self.parameters, input_ids)?;
+    pub fn forward_text(&self, input_ids: &Tensor, mode: Mode) -> Result<(Tensor, TextSaved)> {
+        let dtype = self.precision.dtype();
+        let (raw, tower) = self.architecture.text.forward(&self.parameters, input_ids, dtype, mode)?;
         let (features, normalize) = normalize::forward(&raw)?;
-        Ok((features, TextTowerSaved { tower, normalize }))
+        Ok((features, TextSaved { tower, normalize }))
+    }
+
+    /// Moves running statistics towards those of the batch that a forward pass in training mode saw; call it once a batch.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn track(&mut self, saved: &ImageSaved) -> Result<()> {
+        self.track_seen(&saved.seen())
+    }
+
+    /// As [`Clip::track`], where what the batch showed was kept without the rest.
+    ///
+    /// # Errors
+    /// From candle.
+    pub fn track_seen(&mut self, seen: &[Seen]) -> Result<()> {
+        seen.iter().try_for_each(|seen| seen.track(&mut self.parameters))
+    }
+
+    /// Holds the image tower but for its last `unlocked` groups: stem, blocks, last block with `ln_post`, projection.
+    ///
+    /// # Errors
+    /// For a residual network of which a part shall stay trainable.
+    pub fn lock_image(&mut self, unlocked: usize) -> Result<()> {
+        let held = self.architecture.visual.locked_ids(unlocked)?;
+        held.into_iter().for_each(|id| self.parameters.set_trainable(id, false));
+        Ok(())
+    }
+
+    /// Holds the text tower but for its last `unlocked` layers; what comes behind a tower of transformers stays trainable.
+    pub fn lock_text(&mut self, unlocked: usize) {
+        let held = self.architecture.text.locked_ids(unlocked);
+        held.into_iter().for_each(|id| self.parameters.set_trainable(id, false));
     }
 
     /// Accumulates gradients of both towers from those of the features, `[B, embed_dim]` each.
@@ -242,7 +330,7 @@ impl Clip {
     /// # Errors
     /// When shapes differ.
     pub fn backward_image(&self, saved: ImageSaved, dy: &Tensor, gradients: &mut Gradients) -> Result<()> {
-        let raw = normalize::backward(&saved.normalize, dy)?;
+        let raw = normalize::backward(&saved.normalize, dy)?.to_dtype(self.precision.dtype())?;
         self.architecture.visual.backward(&self.parameters, saved.tower, &raw, gradients)
     }
 
@@ -250,8 +338,8 @@ impl Clip {
     ///
     /// # Errors
     /// When shapes differ.
-    pub fn backward_text(&self, saved: TextTowerSaved, dy: &Tensor, gradients: &mut Gradients) -> Result<()> {
-        let raw = normalize::backward(&saved.normalize, dy)?;
+    pub fn backward_text(&self, saved: TextSaved, dy: &Tensor, gradients: &mut Gradients) -> Result<()> {
+        let raw = normalize::backward(&saved.normalize, dy)?.to_dtype(self.precision.dtype())?;
         self.architecture.text.backward(&self.parameters, saved.tower, &raw, gradients)
     }
 }
@@ -261,13 +349,16 @@ mod tests {
     use candle_core::{DType, Device, Tensor};
 
     use super::Clip;
+    use crate::config::Layers;
+    use crate::kernel::fixed;
     use crate::parameters::Gradients;
     use crate::presets;
+    use crate::random::Mode;
 
     fn tiny() -> Clip {
         let mut config = presets::config("tiny-32").unwrap();
         config.vision_cfg.image_size = 8;
-        config.vision_cfg.layers = 2;
+        config.vision_cfg.layers = Layers::Blocks(2);
         config.text_cfg.vocab_size = 20;
         Clip::new(&config, 0, &Device::Cpu).unwrap()
     }
@@ -286,9 +377,9 @@ mod tests {
         let locked: Vec<_> = clip.parameters().iter().filter(|(_, p)| !p.name.contains("resblocks.1.mlp")).collect();
         let locked: Vec<_> = locked.into_iter().map(|(id, _)| id).collect();
         locked.iter().for_each(|id| clip.parameters_mut().set_trainable(*id, false));
-        let pixels = Tensor::randn(0f32, 1f32, (2, 3, 8, 8), &Device::Cpu).unwrap();
+        let pixels = fixed(&[2, 3, 8, 8], 1);
         let ids = Tensor::new(&[[1u32, 19], [19, 0]], &Device::Cpu).unwrap();
-        let (features, saved) = clip.forward(&pixels, &ids).unwrap();
+        let (features, saved) = clip.forward(&pixels, &ids, Mode::Evaluation).unwrap();
         let mut gradients = Gradients::new(clip.parameters());
         clip.backward(saved, &features.text, &features.image, &mut gradients).unwrap();
         assert_eq!(gradients.iter().count(), 8);

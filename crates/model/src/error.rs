@@ -19,6 +19,12 @@ pub enum Error {
     /// A tensor operation outside any layer failed.
     #[error("tensor operation failed")]
     Tensor(#[from] candle_core::Error),
+    /// Something of another model was handed over.
+    #[error("{what} belongs to another model")]
+    Foreign {
+        /// What it is.
+        what: &'static str,
+    },
     /// The model's configuration cannot be used.
     #[error("model config: {reason}")]
     Config {

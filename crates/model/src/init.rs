@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::{InLayer, Result};
 use crate::parameters::ParameterSpec;
+use crate::random::Stream;
 
 /// Distribution of a parameter's first value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,6 +17,13 @@ pub enum Initialisation {
     Normal {
         /// Standard deviation.
         std: f64,
+    },
+    /// Normal around zero, but for one row of zeros: that of padding in a table.
+    Padded {
+        /// Standard deviation.
+        std: f64,
+        /// The row of zeros.
+        row: usize,
     },
     /// Uniform around zero.
     Uniform {
@@ -49,11 +57,17 @@ pub fn draw(spec: &ParameterSpec, seed: u64, device: &Device) -> Result<Tensor> 
     match spec.init {
         Initialisation::Constant(value) => values.fill(value as f32),
         Initialisation::Normal { std } => fill(&mut values, |i| stream.normal_pair(i).map(|v| v * std)),
+        Initialisation::Padded { std, row } => {
+            fill(&mut values, |i| stream.normal_pair(i).map(|v| v * std));
+            let width: usize = spec.shape.iter().skip(1).product();
+            values[row * width..(row + 1) * width].fill(0.0);
+        }
         Initialisation::Uniform { bound } => {
             fill(&mut values, |i| stream.uniform_pair(i).map(|v| (2.0 * v - 1.0) * bound))
         }
     }
-    Tensor::from_vec(values, spec.shape.as_slice(), device).layer(&spec.name)
+    let drawn = Tensor::from_vec(values, spec.shape.as_slice(), device).layer(&spec.name)?;
+    drawn.to_dtype(spec.role.dtype()).layer(&spec.name)
 }
 
 /// Fills with pairs: values `2 i` and `2 i + 1` come from `pair(i)`.
@@ -66,47 +80,15 @@ fn fill(values: &mut [f32], pair: impl Fn(u64) -> [f64; 2] + Sync) {
     });
 }
 
-/// A random stream that is addressed by position.
-struct Stream {
-    key: u64,
-}
-
-impl Stream {
-    fn new(seed: u64, name: &str) -> Self {
-        let key = name.bytes().fold(scramble(seed), |key, byte| scramble(key ^ u64::from(byte)));
-        Self { key }
-    }
-
-    /// Two values, each uniform over the open interval from 0 to 1.
-    fn uniform_pair(&self, i: u64) -> [f64; 2] {
-        [2 * i, 2 * i + 1].map(|i| ((scramble(self.key ^ scramble(i)) >> 11) as f64 + 0.5) / (1u64 << 53) as f64)
-    }
-
-    /// Two values of the standard normal distribution, by Box and Muller.
-    fn normal_pair(&self, i: u64) -> [f64; 2] {
-        let [u, v] = self.uniform_pair(i);
-        let (radius, angle) = ((-2.0 * u.ln()).sqrt(), std::f64::consts::TAU * v);
-        [radius * angle.cos(), radius * angle.sin()]
-    }
-}
-
-/// A bijection of 64 bits that spreads every input bit over all output bits (the finaliser of SplitMix64).
-fn scramble(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
-
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
 
     use super::{Initialisation, draw};
-    use crate::parameters::ParameterSpec;
+    use crate::parameters::{ParameterSpec, Role};
 
     fn values(name: &str, seed: u64, init: Initialisation) -> Vec<f32> {
-        let spec = ParameterSpec { name: name.into(), shape: vec![40_001], init };
+        let spec = ParameterSpec { name: name.into(), shape: vec![40_001], init, role: Role::Parameter };
         draw(&spec, seed, &Device::Cpu).unwrap().to_vec1().unwrap()
     }
 

@@ -18,7 +18,28 @@ impl ParameterId {
     }
 }
 
-/// A parameter before it has a value.
+/// What a tensor of the registry is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Learned: f32, with a gradient.
+    Parameter,
+    /// A running statistic: f32, changed by forward passes in training mode, never by an optimizer.
+    Statistic,
+    /// A count: i64, changed as statistics are.
+    Counter,
+}
+
+impl Role {
+    /// The type of its values.
+    pub fn dtype(self) -> DType {
+        match self {
+            Self::Parameter | Self::Statistic => DType::F32,
+            Self::Counter => DType::I64,
+        }
+    }
+}
+
+/// A parameter or buffer before it has a value.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSpec {
     /// open_clip's name.
@@ -27,6 +48,8 @@ pub struct ParameterSpec {
     pub shape: Vec<usize>,
     /// Distribution of the first value.
     pub init: Initialisation,
+    /// Learned or counted.
+    pub role: Role,
 }
 
 /// Collects what layers declare, in order.
@@ -38,7 +61,17 @@ pub struct Declaration {
 impl Declaration {
     /// Adds a parameter.
     pub fn add(&mut self, name: impl Into<String>, shape: &[usize], init: Initialisation) -> ParameterId {
-        self.specs.push(ParameterSpec { name: name.into(), shape: shape.to_vec(), init });
+        self.push(ParameterSpec { name: name.into(), shape: shape.to_vec(), init, role: Role::Parameter })
+    }
+
+    /// Adds a buffer: it is saved with the parameters and has no gradient.
+    pub fn add_buffer(&mut self, name: impl Into<String>, shape: &[usize], value: f64, role: Role) -> ParameterId {
+        let init = Initialisation::Constant(value);
+        self.push(ParameterSpec { name: name.into(), shape: shape.to_vec(), init, role })
+    }
+
+    fn push(&mut self, spec: ParameterSpec) -> ParameterId {
+        self.specs.push(spec);
         ParameterId(self.specs.len() - 1)
     }
 
@@ -48,11 +81,13 @@ impl Declaration {
     }
 }
 
-/// A parameter: f32, on the model's device.
+/// A parameter or buffer, on the model's device.
 #[derive(Clone, Debug)]
 pub struct Parameter {
     /// open_clip's name.
     pub name: String,
+    /// Learned or counted.
+    pub role: Role,
     /// Its value.
     value: Tensor,
     /// Whether a gradient is computed for it.
@@ -60,6 +95,10 @@ pub struct Parameter {
 }
 
 impl Parameter {
+    fn of(spec: &ParameterSpec, value: Tensor) -> Self {
+        Self { name: spec.name.clone(), role: spec.role, value, trainable: spec.role == Role::Parameter }
+    }
+
     /// The value.
     pub fn value(&self) -> &Tensor {
         &self.value
@@ -69,9 +108,14 @@ impl Parameter {
     pub fn trainable(&self) -> bool {
         self.trainable
     }
+
+    /// Whether it is learned at all; buffers are not.
+    pub fn is_learned(&self) -> bool {
+        self.role == Role::Parameter
+    }
 }
 
-/// All parameters of a model, in the order of open_clip's `state_dict`.
+/// All parameters and buffers of a model, in the order of open_clip's `state_dict`.
 #[derive(Clone, Debug)]
 pub struct Parameters {
     all: Vec<Parameter>,
@@ -84,10 +128,8 @@ impl Parameters {
     /// # Errors
     /// When a tensor cannot be made on the device.
     pub fn initialise(specs: &[ParameterSpec], seed: u64, device: &Device) -> Result<Self> {
-        let draw = |spec: &ParameterSpec| -> Result<Parameter> {
-            let value = init::draw(spec, seed, device)?;
-            Ok(Parameter { name: spec.name.clone(), value, trainable: true })
-        };
+        let draw =
+            |spec: &ParameterSpec| -> Result<Parameter> { Ok(Parameter::of(spec, init::draw(spec, seed, device)?)) };
         let all = specs.iter().map(draw).collect::<Result<Vec<_>>>()?;
         Ok(Self::from_ordered(all))
     }
@@ -104,7 +146,7 @@ impl Parameters {
         for spec in specs {
             let value = value_of(spec)?;
             check_shape(&spec.name, &spec.shape, &value)?;
-            all.push(Parameter { name: spec.name.clone(), value, trainable: true });
+            all.push(Parameter::of(spec, value));
         }
         Ok(Self::from_ordered(all))
     }
@@ -124,9 +166,9 @@ impl Parameters {
         self.all.is_empty()
     }
 
-    /// Number of values in all tensors.
+    /// Number of values in all parameters, buffers left out.
     pub fn elem_count(&self) -> usize {
-        self.all.iter().map(|parameter| parameter.value.elem_count()).sum()
+        self.all.iter().filter(|parameter| parameter.is_learned()).map(|parameter| parameter.value.elem_count()).sum()
     }
 
     /// Every id with its parameter, in order.
@@ -170,9 +212,10 @@ impl Parameters {
         Ok(())
     }
 
-    /// Switches the gradient of a parameter on or off.
+    /// Switches the gradient of a parameter on or off; a buffer has none.
     pub fn set_trainable(&mut self, id: ParameterId, trainable: bool) {
-        self.all[id.0].trainable = trainable;
+        let parameter = &mut self.all[id.0];
+        parameter.trainable = trainable && parameter.is_learned();
     }
 }
 
@@ -200,6 +243,8 @@ impl Gradients {
     /// # Errors
     /// When the shape differs from what was accumulated before.
     pub fn accumulate(&mut self, id: ParameterId, gradient: Tensor) -> candle_core::Result<()> {
+        // Gradients are those of the f32 master values, whatever type the pass computed in.
+        let gradient = if gradient.dtype() == DType::F64 { gradient } else { gradient.to_dtype(DType::F32)? };
         let slot = &mut self.all[id.0];
         *slot = Some(match slot.take() {
             Some(before) => (before + gradient)?,

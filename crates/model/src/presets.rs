@@ -1,35 +1,82 @@
-//! Configurations known by name: open_clip's vision-transformer models, and a small one of this project.
+//! Configurations known by name: those of open_clip with vision transformers and residual networks, and two small ones of
+//! this project.
 
-use crate::config::{ClipConfig, PoolType, TextConfig, VisionConfig};
+use crate::config::{ClipConfig, Layers, TextConfig, VisionConfig};
 use crate::error::{Error, Result};
 
-/// Every preset's name.
-pub const NAMES: [&str; 10] = [
+/// Every preset's name: those of open_clip, and a small model of this project.
+pub const NAMES: [&str; 29] = [
+    "RN50",
+    "RN50-quickgelu",
+    "RN101",
+    "RN101-quickgelu",
+    "RN50x4",
+    "RN50x4-quickgelu",
+    "RN50x16",
+    "RN50x16-quickgelu",
+    "RN50x64",
+    "RN50x64-quickgelu",
     "ViT-B-32",
     "ViT-B-32-quickgelu",
     "ViT-B-16",
+    "ViT-B-16-quickgelu",
     "ViT-B-16-plus-240",
     "ViT-L-14",
+    "ViT-L-14-quickgelu",
     "ViT-L-14-336",
+    "ViT-L-14-336-quickgelu",
     "ViT-H-14",
+    "ViT-H-14-quickgelu",
     "ViT-g-14",
     "ViT-bigG-14",
+    "ViT-bigG-14-quickgelu",
+    "roberta-ViT-B-32",
+    "xlm-roberta-base-ViT-B-32",
+    "xlm-roberta-large-ViT-H-14",
     "tiny-32",
+    "tiny-rn-64",
 ];
+
+/// Behind a name: the same model with QuickGELU.
+const QUICK: &str = "-quickgelu";
 
 /// The configuration of a named model.
 ///
 /// # Errors
 /// [`Error::UnknownModel`] with the nearest names.
 pub fn config(name: &str) -> Result<ClipConfig> {
-    let config = match name {
-        "ViT-B-32" => model(512, vision(224, 32, 12, 768), text(512, 12)),
-        "ViT-B-32-quickgelu" => ClipConfig { quick_gelu: true, ..model(512, vision(224, 32, 12, 768), text(512, 12)) },
+    let unknown = || Error::UnknownModel { name: name.to_owned(), nearest: nearest(name) };
+    if !NAMES.contains(&name) {
+        return Err(unknown());
+    }
+    let base = name.strip_suffix(QUICK).unwrap_or(name);
+    let config = residual(base).or_else(|| transformer(base)).or_else(|| own(base)).ok_or_else(unknown)?;
+    Ok(ClipConfig { quick_gelu: config.quick_gelu || name.ends_with(QUICK), ..config })
+}
+
+fn residual(name: &str) -> Option<ClipConfig> {
+    let (embed_dim, image_size, stages, width, text_width) = match name {
+        "RN50" => (1024, 224, [3, 4, 6, 3], 64, 512),
+        "RN101" => (512, 224, [3, 4, 23, 3], 64, 512),
+        "RN50x4" => (640, 288, [4, 6, 10, 6], 80, 640),
+        "RN50x16" => (768, 384, [6, 8, 18, 8], 96, 768),
+        "RN50x64" => (1024, 448, [3, 15, 36, 10], 128, 1024),
+        _ => return None,
+    };
+    let vision = VisionConfig { image_size, layers: Layers::Stages(stages), width, ..VisionConfig::default() };
+    Some(model(embed_dim, vision, text(text_width, 12)))
+}
+
+fn transformer(name: &str) -> Option<ClipConfig> {
+    let base = || vision(224, 32, 12, 768);
+    let huge = || VisionConfig { head_width: 80, ..vision(224, 14, 32, 1280) };
+    Some(match name {
+        "ViT-B-32" => model(512, base(), text(512, 12)),
         "ViT-B-16" => model(512, vision(224, 16, 12, 768), text(512, 12)),
         "ViT-B-16-plus-240" => model(640, vision(240, 16, 12, 896), text(640, 12)),
         "ViT-L-14" => model(768, vision(224, 14, 24, 1024), text(768, 12)),
         "ViT-L-14-336" => model(768, vision(336, 14, 24, 1024), text(768, 12)),
-        "ViT-H-14" => model(1024, VisionConfig { head_width: 80, ..vision(224, 14, 32, 1280) }, text(1024, 24)),
+        "ViT-H-14" => model(1024, huge(), text(1024, 24)),
         "ViT-g-14" => {
             let vision = VisionConfig { head_width: 88, mlp_ratio: 4.3637, ..vision(224, 14, 40, 1408) };
             model(1024, vision, text(1024, 24))
@@ -38,13 +85,24 @@ pub fn config(name: &str) -> Result<ClipConfig> {
             let vision = VisionConfig { head_width: 104, mlp_ratio: 4.9231, ..vision(224, 14, 48, 1664) };
             model(1280, vision, text(1280, 32))
         }
-        "tiny-32" => {
-            let vision = VisionConfig { head_width: 32, ..vision(32, 4, 4, 96) };
-            model(64, vision, TextConfig { context_length: 32, heads: 3, ..text(96, 2) })
+        "roberta-ViT-B-32" => ClipConfig { quick_gelu: true, ..model(512, base(), hub("roberta-base")) },
+        "xlm-roberta-base-ViT-B-32" => model(512, base(), hub("xlm-roberta-base")),
+        "xlm-roberta-large-ViT-H-14" => model(1024, huge(), hub("xlm-roberta-large")),
+        _ => return None,
+    })
+}
+
+/// Models of this project, small enough for a CPU.
+fn own(name: &str) -> Option<ClipConfig> {
+    let text = TextConfig { context_length: 32, heads: 3, ..text(96, 2) };
+    Some(match name {
+        "tiny-32" => model(64, VisionConfig { head_width: 32, ..vision(32, 4, 4, 96) }, text),
+        "tiny-rn-64" => {
+            let layers = Layers::Stages([1; 4]);
+            model(64, VisionConfig { image_size: 64, layers, width: 16, ..VisionConfig::default() }, text)
         }
-        _ => return Err(Error::UnknownModel { name: name.to_owned(), nearest: nearest(name) }),
-    };
-    Ok(config)
+        _ => return None,
+    })
 }
 
 fn model(embed_dim: usize, vision_cfg: VisionConfig, text_cfg: TextConfig) -> ClipConfig {
@@ -60,28 +118,17 @@ fn model(embed_dim: usize, vision_cfg: VisionConfig, text_cfg: TextConfig) -> Cl
 }
 
 fn vision(image_size: usize, patch_size: usize, layers: usize, width: usize) -> VisionConfig {
-    VisionConfig {
-        image_size,
-        layers,
-        width,
-        head_width: 64,
-        mlp_ratio: 4.0,
-        patch_size,
-        ls_init_value: None,
-        pool_type: PoolType::Tok,
-    }
+    VisionConfig { image_size, layers: Layers::Blocks(layers), width, patch_size, ..VisionConfig::default() }
 }
 
 fn text(width: usize, layers: usize) -> TextConfig {
-    TextConfig {
-        context_length: 77,
-        vocab_size: 49408,
-        width,
-        heads: width / 64,
-        layers,
-        mlp_ratio: 4.0,
-        ls_init_value: None,
-    }
+    TextConfig { width, heads: width / 64, layers, ..TextConfig::default() }
+}
+
+/// A text tower of the hub, with the mean of its tokens and a perceptron behind it.
+fn hub(name: &str) -> TextConfig {
+    let name = Some(name.to_owned());
+    TextConfig { hf_model_name: name.clone(), hf_tokenizer_name: name, ..TextConfig::default() }
 }
 
 /// The three names that take the fewest edits.

@@ -2,6 +2,7 @@
 //! matrix are cosines. Owns the arithmetic of OpenCLIP's `build_zero_shot_classifier`; reading lists and filling templates
 //! are in the files beside. Does not count over a data set.
 
+mod imagenet;
 mod list;
 mod template;
 
@@ -9,12 +10,13 @@ use std::num::NonZeroUsize;
 
 use candle_core::{D, DType, Tensor};
 
+pub use imagenet::{class_names as imagenet_class_names, templates as imagenet_templates};
 pub use list::{Duplicates, read_class_names, read_templates};
 pub use template::Template;
 
 use crate::clip::Clip;
 use crate::error::{Error, Result};
-use crate::tokenizer::ClipTokenizer;
+use crate::tokenizer::Tokenizer;
 
 /// Keeps the mean of opposite features from dividing by zero.
 const SMALLEST_NORM: f64 = 1e-12;
@@ -43,7 +45,7 @@ impl ZeroShotClassifier {
     /// When there is no class name or no template, and when the text tower fails.
     pub fn build(
         clip: &Clip,
-        tokenizer: &ClipTokenizer,
+        tokenizer: &Tokenizer,
         class_names: &[String],
         templates: &[Template],
         classes_per_batch: NonZeroUsize,

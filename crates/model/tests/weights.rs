@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor, safetensors};
-use model::config::{ModelConfig, PreprocessConfig};
+use model::config::{Layers, ModelConfig, PreprocessConfig};
 use model::{Clip, presets, weights};
 
 fn tiny() -> Clip {
     let mut config = presets::config("tiny-32").unwrap();
     config.text_cfg.vocab_size = 50;
-    config.vision_cfg.layers = 1;
+    config.vision_cfg.layers = Layers::Blocks(1);
     config.text_cfg.layers = 1;
     Clip::new(&config, 3, &Device::Cpu).unwrap()
 }
@@ -38,7 +38,7 @@ fn zeros(shape: &[usize]) -> Tensor {
 fn saved_model_reads_back_equal() {
     let dir = tempfile::tempdir().unwrap();
     let mut clip = tiny();
-    clip.set_preprocess(PreprocessConfig { mean: [0.5; 3], std: [0.25; 3] });
+    clip.set_preprocess(PreprocessConfig { mean: [0.5; 3], std: [0.25; 3], ..PreprocessConfig::default() });
     clip.save(dir.path()).unwrap();
     let again = Clip::load(dir.path(), &Device::Cpu).unwrap();
     assert_eq!(again.model_config(), clip.model_config());

@@ -36,6 +36,24 @@ pub enum Error {
         /// Expected and got.
         reason: String,
     },
+    /// A repository on the hub has no such file.
+    #[error("`{repository}` on the hub has no file `{file}`")]
+    NoSuchFile {
+        /// The repository.
+        repository: String,
+        /// The file.
+        file: String,
+    },
+    /// A file of the hub cannot be had.
+    #[error("cannot download `{file}` of `{repository}`: {reason}")]
+    Download {
+        /// The repository.
+        repository: String,
+        /// The file.
+        file: String,
+        /// What happened.
+        reason: String,
+    },
     /// The loss stopped being a number.
     #[error("the loss of step {step} is {loss}; first keys of the batch: {keys}")]
     NonFiniteLoss {

@@ -14,11 +14,13 @@ pub mod evaluate;
 pub mod input;
 pub mod metrics;
 pub mod optimizer;
+pub mod pretrained;
 pub mod report;
 pub mod schedule;
 pub mod step;
 pub mod tensorboard;
 pub mod train;
+pub mod zoo;
 
 pub use config::TrainConfig;
 pub use error::{Error, Result};

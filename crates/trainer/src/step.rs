@@ -2,8 +2,9 @@
 
 use candle_core::Tensor;
 use model::clip::Clip;
-use model::loss::contrastive_loss;
+use model::loss::{LossOutput, contrastive_loss, siglip_loss};
 use model::parameters::Gradients;
+use model::{Features, Mode, Noise};
 
 use crate::config::AdamW;
 use crate::error::Result;
@@ -18,6 +19,8 @@ pub struct Trainer {
     pub clip: Clip,
     /// Its optimizer.
     pub optimizer: Optimizer,
+    /// Seed of what is dropped in training; ranks that see different pairs take different ones.
+    pub seed: u64,
     gradients: Gradients,
     grad_clip_norm: Option<f64>,
 }
@@ -41,7 +44,7 @@ impl Trainer {
     pub fn new(clip: Clip, adamw: AdamW, grad_clip_norm: Option<f64>) -> Result<Self> {
         let optimizer = Optimizer::new(adamw, clip.parameters())?;
         let gradients = Gradients::new(clip.parameters());
-        Ok(Self { clip, optimizer, gradients, grad_clip_norm })
+        Ok(Self { clip, optimizer, seed: 0, gradients, grad_clip_norm })
     }
 
     /// Steps on `pixel_values [B, 3, H, W]` and `input_ids [B, L]` at learning rate `lr`. A loss that
@@ -52,16 +55,81 @@ impl Trainer {
     /// # Errors
     /// When shapes do not fit the model or the device fails.
     pub fn step(&mut self, pixel_values: &Tensor, input_ids: &Tensor, lr: f64) -> Result<Stepped> {
-        let (features, saved) = self.clip.forward(pixel_values, input_ids)?;
-        let logit_scale = self.clip.parameters().value(self.clip.logit_scale_id());
-        let output = contrastive_loss(&features.image, &features.text, logit_scale)?;
+        let (features, saved) = self.clip.forward(pixel_values, input_ids, self.mode(0))?;
+        let output = self.loss(&features)?;
         let loss = output.value()?;
         if !loss.is_finite() {
-            return Ok(Stepped { loss, grad_norm: f64::NAN, logit_scale: self.clip.logit_scale()? });
+            return self.unchanged(loss);
         }
+        self.clip.track(&saved.image)?;
         self.gradients.clear();
         self.clip.backward(saved, &output.d_image_features, &output.d_text_features, &mut self.gradients)?;
-        self.gradients.accumulate(self.clip.logit_scale_id(), output.d_logit_scale)?;
+        self.finish(output, loss, lr)
+    }
+
+    /// Steps once on several batches as if they were one: features of all of them first, the loss over all of them, then
+    /// each batch again with its part of the gradient. So the memory is that of one batch, and every gradient, that of the
+    /// logit scale included, is that of the large batch.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`], and without a batch.
+    pub fn step_accumulated(&mut self, batches: &[(Tensor, Tensor)], lr: f64) -> Result<Stepped> {
+        if let [(pixel_values, input_ids)] = batches {
+            return self.step(pixel_values, input_ids, lr);
+        }
+        let mut parts = (Vec::with_capacity(batches.len()), Vec::with_capacity(batches.len()));
+        let mut seen = Vec::new();
+        for (index, (pixel_values, input_ids)) in batches.iter().enumerate() {
+            let (features, saved) = self.clip.forward(pixel_values, input_ids, self.mode(index))?;
+            parts.0.push(features.image);
+            parts.1.push(features.text);
+            seen.push(saved.image.seen());
+        }
+        let output = self.loss(&Features { image: Tensor::cat(&parts.0, 0)?, text: Tensor::cat(&parts.1, 0)? })?;
+        let loss = output.value()?;
+        if !loss.is_finite() {
+            return self.unchanged(loss);
+        }
+        self.gradients.clear();
+        let mut first = 0;
+        for (index, (pixel_values, input_ids)) in batches.iter().enumerate() {
+            let (_, saved) = self.clip.forward(pixel_values, input_ids, self.mode(index))?;
+            let count = pixel_values.dim(0)?;
+            let part = |gradient: &Tensor| gradient.narrow(0, first, count)?.contiguous();
+            let (image, text) = (part(&output.d_image_features)?, part(&output.d_text_features)?);
+            self.clip.backward(saved, &image, &text, &mut self.gradients)?;
+            first += count;
+        }
+        seen.iter().try_for_each(|seen| self.clip.track_seen(seen))?;
+        self.finish(output, loss, lr)
+    }
+
+    /// What is dropped in batch `index` of this step; the same when the batch goes through the towers again.
+    fn mode(&self, index: usize) -> Mode {
+        Mode::Training(Noise::new(self.seed.wrapping_add((index as u64) << 32), self.optimizer.steps()))
+    }
+
+    /// The sigmoid loss for a model with a logit bias, else the contrastive one.
+    fn loss(&self, features: &Features) -> Result<LossOutput> {
+        let parameters = self.clip.parameters();
+        let scale = parameters.value(self.clip.logit_scale_id());
+        Ok(match self.clip.logit_bias_id() {
+            None => contrastive_loss(&features.image, &features.text, scale)?,
+            Some(bias) => siglip_loss(&features.image, &features.text, scale, parameters.value(bias))?,
+        })
+    }
+
+    fn unchanged(&self, loss: f64) -> Result<Stepped> {
+        Ok(Stepped { loss, grad_norm: f64::NAN, logit_scale: self.clip.logit_scale()? })
+    }
+
+    fn finish(&mut self, output: LossOutput, loss: f64, lr: f64) -> Result<Stepped> {
+        let bias = self.clip.logit_bias_id().zip(output.d_logit_bias);
+        for (id, gradient) in bias.into_iter().chain([(self.clip.logit_scale_id(), output.d_logit_scale)]) {
+            if self.clip.parameters().trainable(id) {
+                self.gradients.accumulate(id, gradient)?;
+            }
+        }
         let grad_norm = self.clip_gradients()?;
         self.optimizer.step(self.clip.parameters_mut(), &self.gradients, lr)?;
         self.clamp_logit_scale()?;

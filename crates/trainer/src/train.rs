@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use loader::{Batch, Batches, Loader, LoaderPosition, LoaderStats, Stop};
-use model::tokenizer::ClipTokenizer;
+use model::tokenizer::Tokenizer;
 
 use crate::checkpoint;
 use crate::config::TrainConfig;
@@ -28,7 +28,7 @@ pub struct Run<'a> {
     /// Where in its data the run begins.
     pub position: LoaderPosition,
     /// Tokenizer of the zero-shot prompts.
-    pub tokenizer: &'a ClipTokenizer,
+    pub tokenizer: &'a Tokenizer,
     /// What is evaluated, and how often the configuration says.
     pub tasks: Vec<(ZeroShotTask, Prepared)>,
     /// Set from outside to stop after the step under way.

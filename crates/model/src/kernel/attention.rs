@@ -1,14 +1,17 @@
-//! Softmax attention on packed queries, keys and values, with its gradient; probabilities are computed anew in backward.
+//! Softmax attention on packed queries, keys and values, with its gradient; probabilities are computed anew in backward,
+//! and so is what was dropped of them.
 
 use std::mem::MaybeUninit;
 
 use candle_core::{D, Result, Tensor};
 use rayon::prelude::*;
 
+use super::dropout::Dropout;
 use super::gemm::{Matrix, Size, multiply_packed, pack_into, packed_len};
 use super::host::{HostSlice, on_host, tensor, written};
 use super::isa::multiversion;
 use super::lanes::{exp, max, sum};
+use super::narrow::{narrow_on_host, wide};
 use super::tile::Start;
 
 /// Which positions a query sees.
@@ -20,15 +23,50 @@ pub enum Mask {
     Causal,
 }
 
+/// What is attended to, sample by sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Attend<'a> {
+    /// Which positions a query sees.
+    pub visible: Visible<'a>,
+    /// What is dropped of the probabilities.
+    pub dropout: Option<Dropout>,
+}
+
+/// Which positions a query sees.
+#[derive(Clone, Copy, Debug)]
+pub enum Visible<'a> {
+    /// The same in every sample.
+    Everywhere(Mask),
+    /// The first so many of each sample, at least one.
+    First(&'a [u32]),
+}
+
+impl From<Mask> for Attend<'_> {
+    fn from(mask: Mask) -> Self {
+        Self { visible: Visible::Everywhere(mask), dropout: None }
+    }
+}
+
+/// Which positions the queries of one sample see.
+#[derive(Clone, Copy)]
+enum Seen {
+    First(usize),
+    UpToItself,
+}
+
 /// Attention of `heads` heads over `qkv` `[B, L, 3 C]` (queries, keys, values one after the other): `[B, L, C]`.
 ///
 /// # Errors
 /// When the width does not divide by the heads, or from candle.
 #[allow(unsafe_code)]
-pub fn forward(qkv: &Tensor, heads: usize, mask: Mask) -> Result<Tensor> {
-    let sizes = Sizes::of(qkv, heads, mask)?;
+pub fn forward<'a>(qkv: &Tensor, heads: usize, attend: impl Into<Attend<'a>>) -> Result<Tensor> {
+    let attend = attend.into();
+    let sizes = Sizes::of(qkv, heads, attend)?;
+    if let Some(narrow) = narrow_on_host(qkv) {
+        return forward(&wide(qkv)?, heads, attend)?.to_dtype(narrow);
+    }
     if !on_host(&[qkv]) {
-        return composed_forward(qkv, heads, mask);
+        return composed_forward(qkv, heads, attend);
     }
     let qkv = qkv.contiguous()?;
     let values = {
@@ -37,9 +75,10 @@ pub fn forward(qkv: &Tensor, heads: usize, mask: Mask) -> Result<Tensor> {
         // SAFETY: every sample's heads together set every column of every row.
         unsafe {
             written(sizes.batch * one, |to| {
-                to.par_chunks_mut(one)
-                    .zip(from.par_chunks(3 * one))
-                    .for_each_init(|| Scratch::new(&sizes), |scratch, (to, from)| sizes.attend(from, to, scratch));
+                to.par_chunks_mut(one).zip(from.par_chunks(3 * one)).enumerate().for_each_init(
+                    || Scratch::new(&sizes),
+                    |scratch, (sample, (to, from))| sizes.attend(sample, from, to, scratch),
+                );
             })
         }
     };
@@ -51,13 +90,17 @@ pub fn forward(qkv: &Tensor, heads: usize, mask: Mask) -> Result<Tensor> {
 /// # Errors
 /// When shapes differ, or from candle.
 #[allow(unsafe_code)]
-pub fn backward(qkv: &Tensor, dy: &Tensor, heads: usize, mask: Mask) -> Result<Tensor> {
-    let sizes = Sizes::of(qkv, heads, mask)?;
+pub fn backward<'a>(qkv: &Tensor, dy: &Tensor, heads: usize, attend: impl Into<Attend<'a>>) -> Result<Tensor> {
+    let attend = attend.into();
+    let sizes = Sizes::of(qkv, heads, attend)?;
     if dy.dims() != [sizes.batch, sizes.length, sizes.width] {
         candle_core::bail!("attention: gradient has shape {:?}, packed input {:?}", dy.dims(), qkv.dims());
     }
+    if let Some(narrow) = narrow_on_host(qkv) {
+        return backward(&wide(qkv)?, &wide(dy)?, heads, attend)?.to_dtype(narrow);
+    }
     if !on_host(&[qkv, dy]) {
-        return composed_backward(qkv, dy, heads, mask);
+        return composed_backward(qkv, dy, heads, attend);
     }
     let (qkv, dy) = (qkv.contiguous()?, dy.contiguous()?);
     let values = {
@@ -67,9 +110,9 @@ pub fn backward(qkv: &Tensor, dy: &Tensor, heads: usize, mask: Mask) -> Result<T
         // SAFETY: every sample's heads together set queries, keys and values of every row.
         unsafe {
             written(from.len(), |to| {
-                to.par_chunks_mut(3 * one).zip(inputs).for_each_init(
+                to.par_chunks_mut(3 * one).zip(inputs).enumerate().for_each_init(
                     || Scratch::new(&sizes),
-                    |scratch, (to, (from, gradient))| sizes.pull_back(from, gradient, to, scratch),
+                    |scratch, (sample, (to, (from, gradient)))| sizes.pull_back(sample, [from, gradient], to, scratch),
                 );
             })
         }
@@ -77,13 +120,13 @@ pub fn backward(qkv: &Tensor, dy: &Tensor, heads: usize, mask: Mask) -> Result<T
     tensor(values, qkv.shape())
 }
 
-struct Sizes {
+struct Sizes<'a> {
     batch: usize,
     length: usize,
     width: usize,
     heads: usize,
     head: usize,
-    mask: Mask,
+    attend: Attend<'a>,
 }
 
 /// Buffers of one thread, each for one head.
@@ -91,27 +134,47 @@ struct Scratch {
     /// Probabilities and their gradient, `[L, L]` each.
     probabilities: Vec<f32>,
     slopes: Vec<f32>,
+    /// What is left of the probabilities; used where some are dropped.
+    kept: Vec<f32>,
     /// Packed `[head, L]` and `[L, head]` operands.
     across: Vec<f32>,
     along: Vec<f32>,
 }
 
 impl Scratch {
-    fn new(sizes: &Sizes) -> Self {
+    fn new(sizes: &Sizes<'_>) -> Self {
         let square = vec![0f32; sizes.length * sizes.length];
         let along = vec![0f32; packed_len(sizes.along())];
         let across = vec![0f32; packed_len(sizes.across())];
-        Self { slopes: square.clone(), probabilities: square, across, along }
+        Self { slopes: square.clone(), kept: square.clone(), probabilities: square, across, along }
     }
 }
 
-impl Sizes {
-    fn of(qkv: &Tensor, heads: usize, mask: Mask) -> Result<Self> {
+impl<'a> Sizes<'a> {
+    fn of(qkv: &Tensor, heads: usize, attend: Attend<'a>) -> Result<Self> {
         let (batch, length, packed) = qkv.dims3()?;
         if heads == 0 || packed % (3 * heads) != 0 || packed == 0 || length == 0 {
             candle_core::bail!("attention: {:?} does not hold 3 x {heads} heads", qkv.dims());
         }
-        Ok(Self { batch, length, width: packed / 3, heads, head: packed / (3 * heads), mask })
+        if let Visible::First(seen) = attend.visible
+            && (seen.len() != batch || seen.iter().any(|seen| *seen == 0 || *seen as usize > length))
+        {
+            candle_core::bail!("attention: expected 1 to {length} keys for each of {batch} samples, got {seen:?}");
+        }
+        Ok(Self { batch, length, width: packed / 3, heads, head: packed / (3 * heads), attend })
+    }
+
+    fn seen(&self, sample: usize) -> Seen {
+        match self.attend.visible {
+            Visible::Everywhere(Mask::None) => Seen::First(self.length),
+            Visible::Everywhere(Mask::Causal) => Seen::UpToItself,
+            Visible::First(seen) => Seen::First(seen[sample] as usize),
+        }
+    }
+
+    /// Where the random numbers of a head's probabilities start.
+    fn group(&self, sample: usize, head: usize) -> u64 {
+        (sample * self.heads + head) as u64 * Dropout::groups(self.length * self.length)
     }
 
     fn scale(&self) -> f32 {
@@ -129,14 +192,17 @@ impl Sizes {
     }
 
     /// Queries (0), keys (1) or values (2) of one head.
-    fn part<'a>(&self, qkv: &'a [f32], which: usize, head: usize) -> Matrix<'a> {
+    fn part<'b>(&self, qkv: &'b [f32], which: usize, head: usize) -> Matrix<'b> {
         Matrix { values: &qkv[which * self.width + head * self.head..], row: 3 * self.width, col: 1 }
     }
 
     /// All heads of one sample.
-    fn attend(&self, qkv: &[f32], out: &mut [MaybeUninit<f32>], scratch: &mut Scratch) {
+    fn attend(&self, sample: usize, qkv: &[f32], out: &mut [MaybeUninit<f32>], scratch: &mut Scratch) {
         for head in 0..self.heads {
-            self.probabilities(qkv, head, scratch);
+            self.probabilities(sample, qkv, head, scratch);
+            if let Some(dropout) = self.attend.dropout {
+                dropout.multiply(self.group(sample, head), &mut scratch.probabilities);
+            }
             let weights = Matrix::row_major(&scratch.probabilities, self.length);
             pack_into(self.part(qkv, 2, head), self.along(), &mut scratch.along);
             let out = &mut out[head * self.head..];
@@ -144,28 +210,36 @@ impl Sizes {
         }
     }
 
-    fn probabilities(&self, qkv: &[f32], head: usize, scratch: &mut Scratch) {
+    fn probabilities(&self, sample: usize, qkv: &[f32], head: usize, scratch: &mut Scratch) {
         let (queries, keys) = (self.part(qkv, 0, head), self.part(qkv, 1, head));
         pack_into(keys.transposed(), self.across(), &mut scratch.across);
         let scores = scratch.probabilities.as_mut_slice();
         multiply_packed(queries, &scratch.across, &mut *scores, self.length, self.across(), Start::Zero);
-        softmax(scores, self.length, self.scale(), self.mask);
+        softmax(scores, self.length, self.scale(), self.seen(sample));
     }
 
     /// Gradients of all heads of one sample. With `S = scale Q Kᵀ`, `P = softmax(S)`, `O = P V`:
     /// `dV = Pᵀ dO`, `dS = P ∘ (dO Vᵀ - rowsum(P ∘ dO Vᵀ))`, `dQ = scale dS K`, `dK = scale dSᵀ Q`.
-    fn pull_back(&self, qkv: &[f32], dy: &[f32], to: &mut [MaybeUninit<f32>], scratch: &mut Scratch) {
+    fn pull_back(&self, sample: usize, [qkv, dy]: [&[f32]; 2], to: &mut [MaybeUninit<f32>], scratch: &mut Scratch) {
         let (length, width) = (self.length, self.width);
         for head in 0..self.heads {
-            self.probabilities(qkv, head, scratch);
+            self.probabilities(sample, qkv, head, scratch);
             let dout = Matrix { values: &dy[head * self.head..], row: width, col: 1 };
-            let weights = Matrix::row_major(&scratch.probabilities, length);
+            let mut weights = Matrix::row_major(&scratch.probabilities, length);
+            if let Some(dropout) = self.attend.dropout {
+                scratch.kept.copy_from_slice(&scratch.probabilities);
+                dropout.multiply(self.group(sample, head), &mut scratch.kept);
+                weights = Matrix::row_major(&scratch.kept, length);
+            }
             pack_into(dout, self.along(), &mut scratch.along);
             let dvalues = &mut to[2 * width + head * self.head..];
             multiply_packed(weights.transposed(), &scratch.along, dvalues, 3 * width, self.along(), Start::Zero);
 
             pack_into(self.part(qkv, 2, head).transposed(), self.across(), &mut scratch.across);
             multiply_packed(dout, &scratch.across, scratch.slopes.as_mut_slice(), length, self.across(), Start::Zero);
+            if let Some(dropout) = self.attend.dropout {
+                dropout.multiply(self.group(sample, head), &mut scratch.slopes);
+            }
             softmax_backward(&scratch.probabilities, &mut scratch.slopes, length, self.scale());
 
             let slopes = Matrix::row_major(&scratch.slopes, length);
@@ -179,9 +253,12 @@ impl Sizes {
 }
 
 #[inline(always)]
-fn softmax_body<const FMA: bool>(scores: &mut [f32], length: usize, scale: f32, mask: Mask) {
+fn softmax_body<const FMA: bool>(scores: &mut [f32], length: usize, scale: f32, seen: Seen) {
     for (i, row) in scores.chunks_exact_mut(length).enumerate() {
-        let seen = if mask == Mask::Causal { i + 1 } else { length };
+        let seen = match seen {
+            Seen::First(count) => count,
+            Seen::UpToItself => i + 1,
+        };
         let (row, hidden) = row.split_at_mut(seen);
         hidden.fill(0.0);
         let largest = max(row);
@@ -204,7 +281,7 @@ fn softmax_backward_body<const FMA: bool>(probabilities: &[f32], slopes: &mut [f
     }
 }
 
-multiversion! { fn softmax(scores: &mut [f32], length: usize, scale: f32, mask: Mask) = softmax_body }
+multiversion! { fn softmax(scores: &mut [f32], length: usize, scale: f32, seen: Seen) = softmax_body }
 multiversion! { fn softmax_backward(probabilities: &[f32], slopes: &mut [f32], length: usize, scale: f32) = softmax_backward_body }
 
 /// Queries, keys and values as `[B, H, L, head]`.
@@ -214,11 +291,38 @@ fn unpack(qkv: &Tensor, heads: usize) -> Result<[Tensor; 3]> {
     Ok([parts.get(0)?.contiguous()?, parts.get(1)?.contiguous()?, parts.get(2)?.contiguous()?])
 }
 
-fn composed_probabilities(queries: &Tensor, keys: &Tensor, mask: Mask) -> Result<Tensor> {
-    let (length, head) = (queries.dim(D::Minus2)?, queries.dim(D::Minus1)?);
+/// 1 where a key is seen, 0 where not: `[L, L]` or `[B, 1, 1, L]`; `None` where all are.
+fn allowed(attend: Attend<'_>, like: &Tensor) -> Result<Option<Tensor>> {
+    let length = like.dim(D::Minus2)?;
+    match attend.visible {
+        Visible::Everywhere(Mask::None) => Ok(None),
+        Visible::Everywhere(Mask::Causal) => Tensor::tril2(length, like.dtype(), like.device()).map(Some),
+        Visible::First(seen) => {
+            let keys = seen.iter().flat_map(|seen| (0..length as u32).map(move |key| f32::from(u8::from(key < *seen))));
+            let keys = Tensor::from_iter(keys, like.device())?.reshape((seen.len(), 1, 1, length))?;
+            keys.to_dtype(like.dtype()).map(Some)
+        }
+    }
+}
+
+/// What is left of each probability: a factor for `[B, H, L, L]`; `None` where nothing is dropped.
+fn kept(attend: Attend<'_>, probabilities: &Tensor) -> Result<Option<Tensor>> {
+    let Some(dropout) = attend.dropout else { return Ok(None) };
+    let (batch, heads, length, _) = probabilities.dims4()?;
+    let square = length * length;
+    let group = |head: usize| head as u64 * Dropout::groups(square);
+    let factors: Vec<f32> = (0..batch * heads).flat_map(|head| dropout.mask(group(head), square)).collect();
+    Tensor::from_vec(factors, probabilities.shape(), probabilities.device())?.to_dtype(probabilities.dtype()).map(Some)
+}
+
+fn times(x: Tensor, factors: Option<&Tensor>) -> Result<Tensor> {
+    factors.map_or(Ok(x.clone()), |factors| x.mul(factors))
+}
+
+fn composed_probabilities(queries: &Tensor, keys: &Tensor, attend: Attend<'_>) -> Result<Tensor> {
+    let head = queries.dim(D::Minus1)?;
     let mut scores = (queries.matmul(&keys.t()?)? / (head as f64).sqrt())?;
-    if mask == Mask::Causal {
-        let allowed = Tensor::tril2(length, scores.dtype(), scores.device())?;
+    if let Some(allowed) = allowed(attend, queries)? {
         // 0 where allowed, far below every score where not.
         scores = scores.broadcast_add(&allowed.affine(1e4, -1e4)?)?;
     }
@@ -230,10 +334,13 @@ fn composed_probabilities(queries: &Tensor, keys: &Tensor, mask: Mask) -> Result
 ///
 /// # Errors
 /// From candle.
-pub fn composed_forward(qkv: &Tensor, heads: usize, mask: Mask) -> Result<Tensor> {
+pub fn composed_forward<'a>(qkv: &Tensor, heads: usize, attend: impl Into<Attend<'a>>) -> Result<Tensor> {
+    let attend = attend.into();
     let (batch, length, packed) = qkv.dims3()?;
     let [queries, keys, values] = unpack(qkv, heads)?;
-    let out = composed_probabilities(&queries, &keys, mask)?.matmul(&values)?;
+    let weights = composed_probabilities(&queries, &keys, attend)?;
+    let kept = kept(attend, &weights)?;
+    let out = times(weights, kept.as_ref())?.matmul(&values)?;
     out.transpose(1, 2)?.reshape((batch, length, packed / 3))
 }
 
@@ -241,14 +348,16 @@ pub fn composed_forward(qkv: &Tensor, heads: usize, mask: Mask) -> Result<Tensor
 ///
 /// # Errors
 /// From candle.
-pub fn composed_backward(qkv: &Tensor, dy: &Tensor, heads: usize, mask: Mask) -> Result<Tensor> {
+pub fn composed_backward<'a>(qkv: &Tensor, dy: &Tensor, heads: usize, attend: impl Into<Attend<'a>>) -> Result<Tensor> {
+    let attend = attend.into();
     let (batch, length, packed) = qkv.dims3()?;
     let head = packed / (3 * heads);
     let [queries, keys, values] = unpack(qkv, heads)?;
     let dout = dy.reshape((batch, length, heads, head))?.transpose(1, 2)?.contiguous()?;
-    let p = composed_probabilities(&queries, &keys, mask)?;
-    let dvalues = p.t()?.contiguous()?.matmul(&dout)?;
-    let dp = dout.matmul(&values.t()?)?;
+    let p = composed_probabilities(&queries, &keys, attend)?;
+    let kept = kept(attend, &p)?;
+    let dvalues = times(p.clone(), kept.as_ref())?.t()?.contiguous()?.matmul(&dout)?;
+    let dp = times(dout.matmul(&values.t()?)?, kept.as_ref())?;
     let along = p.mul(&dp)?.sum_keepdim(D::Minus1)?;
     let dscores = (p.mul(&dp.broadcast_sub(&along)?)? / (head as f64).sqrt())?;
     let dqueries = dscores.matmul(&keys)?;
@@ -259,20 +368,31 @@ pub fn composed_backward(qkv: &Tensor, dy: &Tensor, heads: usize, mask: Mask) ->
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Result, Tensor};
+    use candle_core::Result;
 
-    use super::{Mask, backward, composed_backward, composed_forward, forward};
-    use crate::kernel::assert_close;
+    use super::super::dropout::Dropout;
+    use super::{Attend, Mask, Visible, backward, composed_backward, composed_forward, forward};
+    use crate::kernel::{assert_close, fixed};
+    use crate::random::Noise;
 
     #[test]
     fn kernels_agree_with_composed_operations() -> Result<()> {
-        for (batch, length, heads, head) in [(1, 1, 1, 1), (2, 5, 3, 7), (3, 65, 2, 40), (2, 33, 1, 32)] {
-            let qkv = Tensor::randn(0f32, 1f32, (batch, length, 3 * heads * head), &Device::Cpu)?;
-            let dy = Tensor::randn(0f32, 1f32, (batch, length, heads * head), &Device::Cpu)?;
-            for mask in [Mask::None, Mask::Causal] {
-                assert_close(&forward(&qkv, heads, mask)?, &composed_forward(&qkv, heads, mask)?, 1e-5);
-                let got = backward(&qkv, &dy, heads, mask)?;
-                assert_close(&got, &composed_backward(&qkv, &dy, heads, mask)?, 2e-5);
+        for (batch, length, heads, head) in [(1, 1, 1, 1), (2, 5, 3, 7), (3, 65, 2, 40), (2, 33, 1, 88), (2, 9, 2, 104)]
+        {
+            let qkv = (fixed(&[batch, length, 3 * heads * head], 1) * 2.0)?;
+            let dy = fixed(&[batch, length, heads * head], 2);
+            let seen: Vec<u32> = (0..batch).map(|sample| ((length + sample) / (sample + 1)) as u32).collect();
+            let dropout = Dropout::new(Noise::new(3, 4).stream("a"), 0.2);
+            let ways = [
+                Attend::from(Mask::None),
+                Attend::from(Mask::Causal),
+                Attend { visible: Visible::First(&seen), dropout: None },
+                Attend { visible: Visible::First(&seen), dropout },
+            ];
+            for attend in ways {
+                assert_close(&forward(&qkv, heads, attend)?, &composed_forward(&qkv, heads, attend)?, 1e-5);
+                let got = backward(&qkv, &dy, heads, attend)?;
+                assert_close(&got, &composed_backward(&qkv, &dy, heads, attend)?, 2e-5);
             }
         }
         Ok(())
@@ -280,9 +400,20 @@ mod tests {
 
     #[test]
     fn causal_outputs_ignore_what_comes_later() -> Result<()> {
-        let qkv = Tensor::randn(0f32, 1f32, (1, 6, 24), &Device::Cpu)?;
+        let qkv = fixed(&[1, 6, 24], 1);
         let whole = forward(&qkv, 2, Mask::Causal)?.narrow(1, 0, 4)?;
         assert_close(&whole, &forward(&qkv.narrow(1, 0, 4)?, 2, Mask::Causal)?, 1e-6);
+        Ok(())
+    }
+
+    #[test]
+    fn samples_ignore_what_they_do_not_see() -> Result<()> {
+        let qkv = fixed(&[1, 6, 24], 1);
+        let some = Attend { visible: Visible::First(&[4]), dropout: None };
+        let whole = forward(&qkv, 2, some)?.narrow(1, 0, 4)?;
+        assert_close(&whole, &forward(&qkv.narrow(1, 0, 4)?, 2, Mask::None)?, 1e-6);
+        let none = Attend { visible: Visible::First(&[0]), dropout: None };
+        assert!(forward(&qkv, 2, none).unwrap_err().to_string().contains("expected 1 to 6 keys"));
         Ok(())
     }
 }

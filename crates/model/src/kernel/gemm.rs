@@ -9,7 +9,7 @@ use super::host::written;
 use super::tile::{self, Block, Start};
 
 /// Steps of `k` that one packed block covers: a panel of them stays in the first-level cache.
-const K_BLOCK: usize = 384;
+pub const K_BLOCK: usize = 384;
 /// Values of packed right operand that stay in the second-level cache.
 const CACHED: usize = 128 * 1024;
 /// Products with fewer multiplications than this are not worth a second thread.
@@ -45,7 +45,8 @@ impl<'a> Matrix<'a> {
         rows == 0 || cols == 0 || (rows - 1) * self.row + (cols - 1) * self.col < self.values.len()
     }
 
-    fn offset(self, i: usize, j: usize) -> Self {
+    /// The part that starts at row `i`, column `j`.
+    pub fn offset(self, i: usize, j: usize) -> Self {
         Self { values: &self.values[i * self.row + j * self.col..], ..self }
     }
 }
@@ -148,11 +149,12 @@ pub fn add_up(parts: Vec<Vec<f32>>) -> Vec<f32> {
 }
 
 /// Values of one packed block of `k` steps over all columns.
-fn packed_block(n: usize, k: usize) -> usize {
+pub fn packed_block(n: usize, k: usize) -> usize {
     n.next_multiple_of(tile::panel_width()) * k
 }
 
-fn pack_all(b: Matrix<'_>, size: Size) -> Vec<f32> {
+/// Packs the right operand into panels, on all threads where it is large.
+pub fn pack_all(b: Matrix<'_>, size: Size) -> Vec<f32> {
     if size.n * size.k <= SERIAL / 8 {
         return pack_here(b, size);
     }
@@ -208,7 +210,8 @@ fn pack_panel(b: Matrix<'_>, k: usize, cols: usize, panel: &mut [f32]) {
     }
 }
 
-/// `c = a · b` on this thread, `b` packed, rows of `c` lying `c_row` apart.
+/// `c = a · b` on this thread, `b` packed, rows of `c` lying `c_row` apart. With [`Start::Result`] the product is added to
+/// `c`, which must be set then.
 ///
 /// # Panics
 /// When a slice is too short for the sizes.
@@ -243,6 +246,7 @@ pub fn multiply_packed<'a>(
                     let (from, start_row) = match (first, start) {
                         (0, Start::Zero) => (std::ptr::null(), 0),
                         (0, Start::Row(row)) => (row[j..].as_ptr(), 0),
+                        // A further block of `k`, or a sum that goes on: what lies there.
                         _ => (at.cast_const(), c_row),
                     };
                     let block = Block {

@@ -2,13 +2,14 @@
 
 use std::mem::MaybeUninit;
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 use rayon::prelude::*;
 
 use super::gemm::add_up;
 use super::host::{HostSlice, on_host, tensor, written};
 use super::isa::multiversion;
 use super::lanes::{fma, sum};
+use super::narrow::{narrow_on_host, wide, wide_option};
 
 /// Added to the variance.
 pub const EPS: f64 = 1e-5;
@@ -37,8 +38,11 @@ pub fn forward(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Result<Tensor> {
     let width = x.dim(D::Minus1)?;
     check(weight, width)?;
     check(bias, width)?;
+    if let Some(narrow) = narrow_on_host(x) {
+        return forward(&wide(x)?, weight, bias)?.to_dtype(narrow);
+    }
     if !on_host(&[x, weight, bias]) {
-        return composed_forward(x, weight, bias);
+        return composed_forward(&wide(x)?, weight, bias)?.to_dtype(x.dtype());
     }
     let (x, weight, bias) = (x.contiguous()?, weight.contiguous()?, bias.contiguous()?);
     let values = {
@@ -67,6 +71,11 @@ pub fn backward(x: &Tensor, weight: &Tensor, dy: &Tensor, residual: Option<&Tens
     check(weight, width)?;
     if x.dims() != dy.dims() || residual.is_some_and(|r| r.dims() != x.dims()) {
         candle_core::bail!("layer norm: gradient has shape {:?}, expected {:?}", dy.dims(), x.dims());
+    }
+    if x.dtype() != DType::F32 && x.dtype() != DType::F64 {
+        let residual = wide_option(residual)?;
+        let gradients = backward(&wide(x)?, weight, &wide(dy)?, residual.as_ref())?;
+        return Ok(LayerNormGradients { dx: gradients.dx.to_dtype(x.dtype())?, ..gradients });
     }
     if !on_host(&[x, weight, dy]) {
         return composed_backward(x, weight, dy, residual);
@@ -202,17 +211,17 @@ multiversion! {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{Device, Result, Tensor};
+    use candle_core::Result;
 
     use super::{backward, composed_backward, composed_forward, forward};
-    use crate::kernel::assert_close;
+    use crate::kernel::{assert_close, fixed};
 
     #[test]
     fn kernels_agree_with_composed_operations() -> Result<()> {
         for (rows, width) in [(1, 1), (3, 17), (300, 48)] {
-            let random = |dims: &[usize]| Tensor::randn(0.3f32, 1f32, dims, &Device::Cpu);
-            let (x, dy, residual) = (random(&[rows, width])?, random(&[rows, width])?, random(&[rows, width])?);
-            let (weight, bias) = (random(&[width])?, random(&[width])?);
+            let (x, dy) = ((fixed(&[rows, width], 1) + 0.3)?, fixed(&[rows, width], 2));
+            let residual = fixed(&[rows, width], 3);
+            let (weight, bias) = (fixed(&[width], 4), fixed(&[width], 5));
             assert_close(&forward(&x, &weight, &bias)?, &composed_forward(&x, &weight, &bias)?, 1e-5);
             let got = backward(&x, &weight, &dy, Some(&residual))?;
             let expected = composed_backward(&x, &weight, &dy, Some(&residual))?;

@@ -1,11 +1,12 @@
 //! Matrix products and column sums of tensors whose leading dimensions count as rows.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use rayon::prelude::*;
 
 use super::gemm::{Matrix, Size, add_up, product};
 use super::host::{HostSlice, on_host, tensor};
 use super::isa::multiversion;
+use super::narrow::{following, narrow_on_host, wide, wide_option};
 use super::tile::Start;
 
 /// Rows whose column sums one task takes.
@@ -41,8 +42,11 @@ fn agree(what: &str, left: usize, right: usize) -> Result<()> {
 pub fn plain(x: &Tensor, b: &Tensor) -> Result<Tensor> {
     let ((m, k), (inner, n)) = (rows_and_cols(x)?, b.dims2()?);
     agree("product", k, inner)?;
+    if let Some(narrow) = narrow_on_host(x) {
+        return plain(&wide(x)?, &wide(b)?)?.to_dtype(narrow);
+    }
     if !on_host(&[x, b]) {
-        return x.reshape((m, k))?.matmul(b)?.reshape(with_last(x, n));
+        return x.reshape((m, k))?.matmul(&following(b, x)?)?.reshape(with_last(x, n));
     }
     let (x, b) = (x.contiguous()?, b.contiguous()?);
     let values = {
@@ -59,9 +63,12 @@ pub fn plain(x: &Tensor, b: &Tensor) -> Result<Tensor> {
 pub fn by_transposed(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
     let ((m, k), (n, inner)) = (rows_and_cols(x)?, w.dims2()?);
     agree("product with a transposed matrix", k, inner)?;
+    if let Some(narrow) = narrow_on_host(x) {
+        return by_transposed(&wide(x)?, &wide(w)?, wide_option(bias)?.as_ref())?.to_dtype(narrow);
+    }
     if !on_host(&[x, w]) {
-        let y = x.reshape((m, k))?.matmul(&w.t()?)?;
-        let y = if let Some(bias) = bias { y.broadcast_add(bias)? } else { y };
+        let y = x.reshape((m, k))?.matmul(&following(w, x)?.t()?)?;
+        let y = if let Some(bias) = bias { y.broadcast_add(&following(bias, x)?)? } else { y };
         return y.reshape(with_last(x, n));
     }
     let (x, w) = (x.contiguous()?, w.contiguous()?);
@@ -88,6 +95,9 @@ pub fn by_transposed(x: &Tensor, w: &Tensor, bias: Option<&Tensor>) -> Result<Te
 pub fn transposed_by(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let ((k, m), (rows, n)) = (rows_and_cols(a)?, rows_and_cols(b)?);
     agree("product of a transposed matrix", k, rows)?;
+    if narrow_on_host(a).is_some() {
+        return transposed_by(&wide(a)?, &wide(b)?);
+    }
     if !on_host(&[a, b]) {
         return a.reshape((k, m))?.t()?.matmul(&b.reshape((k, n))?);
     }
@@ -106,6 +116,9 @@ pub fn transposed_by(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 /// From candle.
 pub fn column_sum(x: &Tensor) -> Result<Tensor> {
     let (rows, cols) = rows_and_cols(x)?;
+    if x.dtype() != DType::F32 && x.dtype() != DType::F64 {
+        return column_sum(&wide(x)?);
+    }
     if !on_host(&[x]) {
         return x.reshape((rows, cols))?.sum(0);
     }

@@ -6,16 +6,32 @@
 
 pub mod activation;
 pub mod attention;
+pub mod batch_norm;
+pub mod convolution;
+pub mod dropout;
 pub mod embedding;
 mod gemm;
-mod host;
+pub(crate) mod host;
 mod isa;
 mod lanes;
 pub mod layer_norm;
 pub mod matmul;
+pub mod narrow;
+pub mod patches;
+pub mod pool;
 pub mod reduce;
 pub mod row_attention;
 mod tile;
+
+/// Values between -1 and 1 that look random and are the same in every run.
+#[cfg(test)]
+pub(crate) fn fixed(dims: &[usize], seed: u64) -> candle_core::Tensor {
+    let stream = crate::random::Stream::new(seed, "fixed");
+    let count: usize = dims.iter().product();
+    let value = |i: u64| (stream.bits(i) >> 40) as f32 / (1u64 << 23) as f32 - 1.0;
+    let values: Vec<f32> = (0..count as u64).map(value).collect();
+    candle_core::Tensor::from_vec(values, dims, &candle_core::Device::Cpu).unwrap()
+}
 
 /// Asserts that two tensors agree in shape, and in every value to `tolerance`, relative to values above 1.
 #[cfg(test)]

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::host::{HostSlice, on_host, tensor};
 use super::isa::multiversion;
 use super::lanes::{exp, fma, max, sum};
+use super::narrow::{narrow_on_host, wide};
 
 /// Gradients of one query's attention.
 pub struct RowAttentionGradients {
@@ -27,6 +28,9 @@ struct Sizes {
 /// When shapes differ, when a sample sees no key or more than there are, or from candle.
 pub fn forward(queries: &Tensor, keys_values: &Tensor, heads: usize, seen: &[u32]) -> Result<Tensor> {
     let sizes = check(queries, keys_values, heads, seen)?;
+    if let Some(narrow) = narrow_on_host(queries) {
+        return forward(&wide(queries)?, &wide(keys_values)?, heads, seen)?.to_dtype(narrow);
+    }
     if !on_host(&[queries, keys_values]) {
         return composed_forward(queries, keys_values, heads, seen);
     }
@@ -57,6 +61,11 @@ pub fn backward(
     let sizes = check(queries, keys_values, heads, seen)?;
     if dy.dims() != queries.dims() {
         candle_core::bail!("attention of rows: gradient has shape {:?}, queries {:?}", dy.dims(), queries.dims());
+    }
+    if let Some(narrow) = narrow_on_host(queries) {
+        let gradients = backward(&wide(queries)?, &wide(keys_values)?, &wide(dy)?, heads, seen)?;
+        let (dqueries, dkeys_values) = (gradients.dqueries.to_dtype(narrow)?, gradients.dkeys_values.to_dtype(narrow)?);
+        return Ok(RowAttentionGradients { dqueries, dkeys_values });
     }
     if !on_host(&[queries, keys_values, dy]) {
         return composed_backward(queries, keys_values, dy, heads, seen);
@@ -218,14 +227,14 @@ mod tests {
     use candle_core::{Device, Result, Tensor};
 
     use super::{backward, composed_backward, composed_forward, forward};
-    use crate::kernel::assert_close;
+    use crate::kernel::{assert_close, fixed};
 
     #[test]
     fn kernels_agree_with_composed_operations() -> Result<()> {
         for (length, heads, head, seen) in [(1, 1, 1, [1, 1]), (5, 3, 7, [5, 2]), (33, 2, 40, [33, 33])] {
-            let queries = Tensor::randn(0f32, 1f32, (2, heads * head), &Device::Cpu)?;
-            let pairs = Tensor::randn(0f32, 1f32, (2, length, 2 * heads * head), &Device::Cpu)?;
-            let dy = Tensor::randn(0f32, 1f32, (2, heads * head), &Device::Cpu)?;
+            let queries = fixed(&[2, heads * head], 1);
+            let pairs = fixed(&[2, length, 2 * heads * head], 2);
+            let dy = fixed(&[2, heads * head], 3);
             let got = forward(&queries, &pairs, heads, &seen)?;
             assert_close(&got, &composed_forward(&queries, &pairs, heads, &seen)?, 1e-5);
             let got = backward(&queries, &pairs, &dy, heads, &seen)?;

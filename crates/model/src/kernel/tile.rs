@@ -9,6 +9,8 @@ pub enum Start<'a> {
     Zero,
     /// The same row of values for every row: one value for each column of the result.
     Row(&'a [f32]),
+    /// What the result holds already.
+    Result,
 }
 
 /// One block: `rows` x `cols` of the result, over `k`.

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use crate::error::{InLayer, Result};
 use crate::init::Initialisation;
 use crate::kernel::matmul;
+use crate::kernel::narrow::following;
 use crate::parameters::{Declaration, Gradients, ParameterId, Parameters};
 
 /// `x · gamma`, `gamma` `[C]`.
@@ -24,7 +25,8 @@ impl LayerScale {
     /// # Errors
     /// For an input of another width.
     pub fn forward(&self, parameters: &Parameters, x: &Tensor) -> Result<Tensor> {
-        x.broadcast_mul(parameters.value(self.gamma)).layer(parameters.name(self.gamma))
+        let scale = || x.broadcast_mul(&following(parameters.value(self.gamma), x)?);
+        scale().layer(parameters.name(self.gamma))
     }
 
     /// The input's gradient from that of the output at input `x`.
@@ -37,7 +39,8 @@ impl LayerScale {
             let gradient = x.mul(dy).and_then(|product| matmul::column_sum(&product)).layer(name)?;
             to.accumulate(self.gamma, gradient).layer(name)?;
         }
-        dy.broadcast_mul(parameters.value(self.gamma)).layer(name)
+        let scale = || dy.broadcast_mul(&following(parameters.value(self.gamma), dy)?);
+        scale().layer(name)
     }
 
     /// Its parameter.

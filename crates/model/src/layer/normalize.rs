@@ -1,6 +1,6 @@
 //! Features to length 1.
 
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Tensor};
 
 use crate::error::{InLayer, Result};
 
@@ -20,11 +20,17 @@ pub struct NormalizeSaved {
 /// From candle.
 pub fn forward(x: &Tensor) -> Result<(Tensor, NormalizeSaved)> {
     let compute = || {
+        let x = widened(x)?;
         let length = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?.maximum(EPS)?;
         Ok((x.broadcast_div(&length)?, length))
     };
     let (unit, length): (Tensor, Tensor) = compute().layer("normalize")?;
     Ok((unit.clone(), NormalizeSaved { unit, length }))
+}
+
+/// Lengths are sums of squares, which 16 bits do not hold.
+fn widened(x: &Tensor) -> candle_core::Result<Tensor> {
+    if x.dtype() == DType::F64 { Ok(x.clone()) } else { x.to_dtype(DType::F32) }
 }
 
 /// The input's gradient: what is left of `dy` across the feature, divided by its length.

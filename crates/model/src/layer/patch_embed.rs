@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use crate::error::{InLayer, Result};
 use crate::init::Initialisation;
 use crate::kernel::matmul;
+use crate::kernel::narrow::following;
 use crate::layer::embedding::positions_gradient;
 use crate::parameters::{Declaration, Gradients, ParameterId, Parameters};
 
@@ -82,8 +83,9 @@ impl PatchEmbed {
     fn tokens(&self, parameters: &Parameters, patches: &Tensor) -> candle_core::Result<Tensor> {
         let embedded = matmul::by_transposed(patches, &self.matrix(parameters)?, None)?;
         let (batch, _, width) = embedded.dims3()?;
-        let class = parameters.value(self.class_embedding).reshape((1, 1, width))?.broadcast_as((batch, 1, width))?;
-        Tensor::cat(&[&class.contiguous()?, &embedded], 1)?.broadcast_add(parameters.value(self.positional_embedding))
+        let own = |id: ParameterId| following(parameters.value(id), &embedded);
+        let class = own(self.class_embedding)?.reshape((1, 1, width))?.broadcast_as((batch, 1, width))?;
+        Tensor::cat(&[&class.contiguous()?, &embedded], 1)?.broadcast_add(&own(self.positional_embedding)?)
     }
 
     /// Accumulates the gradients from that of the output, `[B, 1 + N, C]`.

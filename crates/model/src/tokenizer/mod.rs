@@ -1,18 +1,25 @@
-//! CLIP's tokenizer: a caption becomes a fixed number of token ids. Owns the order of the stages (clean, split, merge,
+//! Tokenizers: a caption becomes a fixed number of token ids. CLIP's own is here; those of transformers are in [`hf`].
+//!
+//! CLIP's: Owns the order of the stages (clean, split, merge,
 //! frame); what each stage does is in its own file. The ids are those of OpenCLIP's `SimpleTokenizer`.
 
 mod byte_pair;
 pub mod clean;
 mod entity;
+pub mod hf;
 mod repair;
+mod sentencepiece;
 mod word_cache;
 
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use regex::Regex;
 
+use crate::config::TextConfig;
 use crate::error::{Error, Result};
 use byte_pair::BytePairs;
+pub use hf::HfTokenizer;
 use word_cache::WordCache;
 
 /// Number of token ids.
@@ -26,6 +33,57 @@ pub const PAD: u32 = 0;
 
 /// The two specials, English clitics, runs of letters, single digits, and runs of anything else.
 const WORDS: &str = r"(?i)<start_of_text>|<end_of_text>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+";
+
+/// The tokenizer of a model, whichever kind its text tower asks for.
+#[derive(Debug)]
+pub enum Tokenizer {
+    /// CLIP's own.
+    Clip(&'static ClipTokenizer),
+    /// One of transformers.
+    Hf(Box<HfTokenizer>),
+}
+
+impl Tokenizer {
+    /// CLIP's own.
+    ///
+    /// # Errors
+    /// As [`ClipTokenizer::new`].
+    pub fn clip() -> Result<Self> {
+        Ok(Self::Clip(ClipTokenizer::shared()?))
+    }
+
+    /// The tokenizer that a text tower's configuration names; one of transformers is looked for under its name as a path and
+    /// within `roots`.
+    ///
+    /// # Errors
+    /// When its files are nowhere, or damaged, and when it has more ids than the tower.
+    pub fn of(text: &TextConfig, roots: &[PathBuf]) -> Result<Self> {
+        let (ids, rows) = match text.hf_tokenizer_name.as_deref().or(text.hf_model_name.as_deref()) {
+            None => (VOCAB_SIZE, Self::clip()?),
+            Some(name) => {
+                let folder = hf::find(name, roots).ok_or_else(|| Error::Tokenizer {
+                    reason: format!("tokenizer `{name}`: no folder of that name with its files"),
+                })?;
+                let tokenizer = HfTokenizer::from_folder(&folder)?;
+                (tokenizer.vocab_size(), Self::Hf(Box::new(tokenizer)))
+            }
+        };
+        let room = text.token_ids()?;
+        if room < ids {
+            let reason = format!("the tokenizer has {ids} token ids, the text tower only {room}");
+            return Err(Error::Tokenizer { reason });
+        }
+        Ok(rows)
+    }
+
+    /// Token ids of `text`, exactly `context_length` of them; a text that is too long is cut and still closed.
+    pub fn encode(&self, text: &str, context_length: usize) -> Vec<u32> {
+        match self {
+            Self::Clip(tokenizer) => tokenizer.encode(text, context_length),
+            Self::Hf(tokenizer) => tokenizer.encode(text, context_length),
+        }
+    }
+}
 
 /// Turns text into CLIP token ids. Share one among threads: `encode` takes `&self`.
 #[derive(Debug)]

@@ -104,9 +104,9 @@ impl TextTransformer {
     ///
     /// # Errors
     /// For an id outside the vocabulary or texts that are too long.
-    pub fn forward(&self, parameters: &Parameters, input_ids: &Tensor) -> Result<(Tensor, TextSaved)> {
+    pub fn forward(&self, parameters: &Parameters, input_ids: &Tensor, dtype: DType) -> Result<(Tensor, TextSaved)> {
         let (input_ids, ends) = self.trim(input_ids).layer("input_ids")?;
-        let x = self.embedding.forward(parameters, &input_ids)?;
+        let x = self.embedding.forward(parameters, &input_ids)?.to_dtype(dtype)?;
         let (before_norm, trunk) = trunk::forward(&self.blocks, parameters, x, Output::Rows(&ends))?;
         let pooled = self.ln_final.forward(parameters, &before_norm)?;
         let features = self.text_projection.forward(parameters, &pooled)?;
@@ -132,7 +132,7 @@ impl TextTransformer {
     /// When shapes differ.
     pub fn backward(&self, parameters: &Parameters, saved: TextSaved, dy: &Tensor, to: &mut Gradients) -> Result<()> {
         let stem = [self.embedding.table, self.embedding.positions];
-        let depth = Depth::of(parameters, &stem, &self.blocks, &self.head_ids());
+        let depth = Depth::of(parameters, &stem, self.blocks.iter().map(Block::ids), &self.head_ids());
         if depth == Depth::Nowhere {
             return Ok(());
         }
@@ -148,6 +148,19 @@ impl TextTransformer {
 
     fn head_ids(&self) -> Vec<ParameterId> {
         self.ln_final.ids().into_iter().chain([self.text_projection.matrix]).collect()
+    }
+
+    /// All parameters but those of the last `unlocked` groups, as open_clip counts them: embeddings, each block but the last,
+    /// the last block with `ln_final`, the projection.
+    pub fn locked_ids(&self, unlocked: usize) -> Vec<ParameterId> {
+        let mut groups = vec![vec![self.embedding.table, self.embedding.positions]];
+        groups.extend(self.blocks.iter().map(Block::ids));
+        if let Some(last) = groups.last_mut() {
+            last.extend(self.ln_final.ids());
+        }
+        groups.push(vec![self.text_projection.matrix]);
+        let held = groups.len().saturating_sub(unlocked);
+        groups.into_iter().take(held).flatten().collect()
     }
 }
 

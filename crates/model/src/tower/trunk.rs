@@ -82,12 +82,17 @@ pub enum Depth {
 
 impl Depth {
     /// Down to the lowest trainable parameter among those before, in and behind the blocks.
-    pub fn of(parameters: &Parameters, stem: &[ParameterId], blocks: &[Block], head: &[ParameterId]) -> Self {
+    pub fn of(
+        parameters: &Parameters,
+        stem: &[ParameterId],
+        mut blocks: impl Iterator<Item = Vec<ParameterId>>,
+        head: &[ParameterId],
+    ) -> Self {
         let any = |ids: &[ParameterId]| ids.iter().any(|id| parameters.trainable(*id));
         if any(stem) {
             return Self::Stem;
         }
-        match blocks.iter().position(|block| any(&block.ids())) {
+        match blocks.position(|block| any(&block)) {
             Some(block) => Self::Block(block),
             None if any(head) => Self::Head,
             None => Self::Nowhere,

@@ -11,15 +11,18 @@ use crate::layer::attention::AttentionSpec;
 use crate::layer::block::{Block, BlockSpec};
 use crate::layer::layer_norm::LayerNorm;
 use crate::layer::mlp::MlpSpec;
+use crate::layer::patch_dropout::{self, PatchDropoutSaved};
 use crate::layer::patch_embed::{PatchEmbed, PatchEmbedSaved};
 use crate::layer::pooling;
 use crate::layer::projection::Projection;
 use crate::parameters::{Declaration, Gradients, ParameterId, Parameters};
+use crate::random::Mode;
 
 /// Patches, `ln_pre`, blocks, pooling, `ln_post`, projection.
 #[derive(Clone, Debug)]
 pub struct VisionTransformer {
     patch_embed: PatchEmbed,
+    patch_dropout: f64,
     ln_pre: LayerNorm,
     blocks: Vec<Block>,
     pool_type: PoolType,
@@ -31,6 +34,7 @@ pub struct VisionTransformer {
 #[derive(Debug)]
 pub struct VisionSaved {
     patch_embed: PatchEmbedSaved,
+    dropped: Option<PatchDropoutSaved>,
     tokens: Tensor,
     trunk: TrunkSaved,
     /// Input of `ln_post`: the class token of each sample, or all tokens.
@@ -41,7 +45,7 @@ pub struct VisionSaved {
 
 impl VisionTransformer {
     /// Declares the tower's parameters under `prefix`, in open_clip's order.
-    pub fn declare(declaration: &mut Declaration, prefix: &str, config: &ClipConfig) -> Self {
+    pub fn declare(declaration: &mut Declaration, prefix: &str, config: &ClipConfig, layers: usize) -> Self {
         let vision = &config.vision_cfg;
         let sizes = [vision.width, vision.image_size, vision.patch_size];
         let tokens = PatchEmbed::declare_tokens(declaration, prefix, sizes[0], sizes[1], sizes[2]);
@@ -50,19 +54,21 @@ impl VisionTransformer {
         let patch_embed = PatchEmbed::declare_weight(declaration, prefix, tokens, sizes);
         let ln_pre = LayerNorm::declare(declaration, &format!("{prefix}ln_pre"), vision.width);
         let spec = block_spec(config, vision);
-        let blocks = (0..vision.layers)
+        let blocks = (0..layers)
             .map(|i| Block::declare(declaration, &format!("{prefix}transformer.resblocks.{i}"), &spec))
             .collect();
         let ln_post = LayerNorm::declare(declaration, &format!("{prefix}ln_post"), vision.width);
-        Self { patch_embed, ln_pre, blocks, pool_type: vision.pool_type, ln_post, proj: Projection { matrix } }
+        let (pool_type, patch_dropout) = (vision.pool_type, vision.patch_dropout);
+        Self { patch_embed, patch_dropout, ln_pre, blocks, pool_type, ln_post, proj: Projection { matrix } }
     }
 
     /// `pixel_values` `[B, 3, S, S]` to `[B, embed_dim]`, not yet of length 1.
     ///
     /// # Errors
     /// For pictures of another size.
-    pub fn forward(&self, parameters: &Parameters, pixel_values: &Tensor) -> Result<(Tensor, VisionSaved)> {
+    pub fn forward(&self, parameters: &Parameters, pixel_values: &Tensor, mode: Mode) -> Result<(Tensor, VisionSaved)> {
         let (tokens, patch_embed) = self.patch_embed.forward(parameters, pixel_values)?;
+        let (tokens, dropped) = patch_dropout::forward(tokens, self.patch_dropout, mode)?;
         let x = self.ln_pre.forward(parameters, &tokens)?;
         let class = vec![0; x.dim(0)?];
         let output = match self.pool_type {
@@ -76,7 +82,7 @@ impl VisionTransformer {
             PoolType::Avg => pooling::mean_of_patches(&normed)?,
         };
         let features = self.proj.forward(parameters, &pooled)?;
-        Ok((features, VisionSaved { patch_embed, tokens, trunk, before_norm, pooled }))
+        Ok((features, VisionSaved { patch_embed, dropped, tokens, trunk, before_norm, pooled }))
     }
 
     /// Accumulates gradients from that of the features, `[B, embed_dim]`; stops below the lowest trainable parameter.
@@ -84,7 +90,7 @@ impl VisionTransformer {
     /// # Errors
     /// When shapes differ.
     pub fn backward(&self, parameters: &Parameters, saved: VisionSaved, dy: &Tensor, to: &mut Gradients) -> Result<()> {
-        let depth = Depth::of(parameters, &self.stem_ids(), &self.blocks, &self.head_ids());
+        let depth = Depth::of(parameters, &self.stem_ids(), self.blocks.iter().map(Block::ids), &self.head_ids());
         if depth == Depth::Nowhere {
             return Ok(());
         }
@@ -98,6 +104,7 @@ impl VisionTransformer {
         let dx = trunk::backward(&self.blocks, lowest, parameters, saved.trunk, dtrunk, to)?;
         if depth == Depth::Stem {
             let dtokens = self.ln_pre.backward(parameters, &saved.tokens, &dx, None, to)?;
+            let dtokens = patch_dropout::backward(saved.dropped.as_ref(), dtokens)?;
             self.patch_embed.backward(parameters, &saved.patch_embed, &dtokens, to)?;
         }
         Ok(())
@@ -109,6 +116,19 @@ impl VisionTransformer {
 
     fn head_ids(&self) -> Vec<ParameterId> {
         self.ln_post.ids().into_iter().chain([self.proj.matrix]).collect()
+    }
+
+    /// All parameters but those of the last `unlocked` groups, as open_clip counts them: the stem, each block but the last,
+    /// the last block with `ln_post`, the projection.
+    pub fn locked_ids(&self, unlocked: usize) -> Vec<ParameterId> {
+        let mut groups = vec![self.stem_ids()];
+        groups.extend(self.blocks.iter().map(Block::ids));
+        if let Some(last) = groups.last_mut() {
+            last.extend(self.ln_post.ids());
+        }
+        groups.push(vec![self.proj.matrix]);
+        let held = groups.len().saturating_sub(unlocked);
+        groups.into_iter().take(held).flatten().collect()
     }
 }
 

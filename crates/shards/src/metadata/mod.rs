@@ -10,12 +10,14 @@
 
 mod read;
 mod table;
+mod text_table;
 
 use arrow::datatypes::DataType;
 use serde_json::{Map, Value};
 
 pub use self::read::{StoredRow, StoredTable};
 pub use self::table::MetadataWriter;
+pub use self::text_table::write_text_table;
 
 use crate::key::SampleKey;
 

@@ -90,7 +90,7 @@ impl MetadataWriter {
     }
 }
 
-fn table_error(path: &Path) -> impl Fn(parquet::errors::ParquetError) -> Error + use<> {
+pub(super) fn table_error(path: &Path) -> impl Fn(parquet::errors::ParquetError) -> Error + use<> {
     let path = path.to_path_buf();
     move |e| Error::Table { path: path.clone(), reason: e.to_string() }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use candle_core::Tensor;
 use loader::{ClassFolder, EvalBatches, EvalConfig, LabelledShards, ShardSpec, Stop, Unreadable};
 use model::clip::Clip;
-use model::tokenizer::ClipTokenizer;
+use model::tokenizer::Tokenizer;
 use model::zero_shot::{Template, ZeroShotClassifier, top_k};
 use serde::Serialize;
 
@@ -119,13 +119,7 @@ impl ZeroShotTask {
     ///
     /// # Errors
     /// When no picture can be read, a label has no class, the device fails, or `stop` is set.
-    pub fn run(
-        &self,
-        clip: &Clip,
-        tokenizer: &ClipTokenizer,
-        prepared: &Prepared,
-        stop: &Stop,
-    ) -> Result<ZeroShotReport> {
+    pub fn run(&self, clip: &Clip, tokenizer: &Tokenizer, prepared: &Prepared, stop: &Stop) -> Result<ZeroShotReport> {
         let names = &prepared.class_names;
         let classifier = ZeroShotClassifier::build(clip, tokenizer, names, &self.templates, CLASSES_PER_BATCH)?;
         let side = clip.config().vision_cfg.image_size;

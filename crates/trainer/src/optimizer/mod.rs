@@ -29,7 +29,7 @@ struct Moments {
 }
 
 impl Optimizer {
-    /// Zero moments for every parameter.
+    /// Zero moments for every parameter; buffers have none.
     ///
     /// # Errors
     /// When the device is out of memory.
@@ -37,6 +37,7 @@ impl Optimizer {
         let zeros = |like: &Tensor| Tensor::zeros(like.shape(), DType::F32, like.device());
         let moments = parameters
             .iter()
+            .filter(|(_, parameter)| parameter.is_learned())
             .map(|(_, parameter)| Ok(Moments { first: zeros(parameter.value())?, second: zeros(parameter.value())? }))
             .collect::<Result<_>>()?;
         Ok(Self { adamw, moments, steps: 0 })
@@ -57,7 +58,7 @@ impl Optimizer {
         let AdamW { beta1, beta2, eps, wd } = self.adamw;
         let first_correction = 1.0 - beta1.powf(self.steps as f64);
         let second_correction = (1.0 - beta2.powf(self.steps as f64)).sqrt();
-        let ids: Vec<_> = parameters.iter().map(|(id, _)| id).collect();
+        let ids: Vec<_> = parameters.iter().filter(|(_, parameter)| parameter.is_learned()).map(|(id, _)| id).collect();
         for (id, moments) in ids.into_iter().zip(&mut self.moments) {
             let Some(gradient) = gradients.get(id).filter(|_| parameters.trainable(id)) else {
                 continue;
@@ -75,7 +76,7 @@ impl Optimizer {
 
     /// The moments by name: `first.<parameter>` and `second.<parameter>`, f32.
     pub fn tensors(&self, parameters: &Parameters) -> HashMap<String, Tensor> {
-        let named = parameters.iter().zip(&self.moments);
+        let named = parameters.iter().filter(|(_, parameter)| parameter.is_learned()).zip(&self.moments);
         named
             .flat_map(|((_, parameter), moments)| {
                 let name = &parameter.name;
@@ -101,7 +102,8 @@ impl Optimizer {
             }
             None => Err(format!("optimizer tensor `{name}` is missing")),
         };
-        for ((_, parameter), moments) in parameters.iter().zip(&mut self.moments) {
+        let learned = parameters.iter().filter(|(_, parameter)| parameter.is_learned());
+        for ((_, parameter), moments) in learned.zip(&mut self.moments) {
             moments.first = take(format!("first.{}", parameter.name), &moments.first)?;
             moments.second = take(format!("second.{}", parameter.name), &moments.second)?;
         }

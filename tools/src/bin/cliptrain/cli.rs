@@ -2,6 +2,7 @@
 
 mod augmentation;
 mod data;
+pub mod zoo;
 
 use std::path::PathBuf;
 
@@ -41,6 +42,12 @@ pub struct Cli {
 pub enum Verb {
     /// Run the whole chain on drawn pictures: list, download, statistics, training, zero-shot scores, report
     Demo(Demo),
+    /// List the models that are known by name: sizes, operations, weights
+    Models(zoo::Models),
+    /// Features of pictures and texts, and which text belongs to which picture
+    Encode(zoo::Encode),
+    /// Embeddings of shards or folders, as clip-retrieval reads them
+    Embed(zoo::Embed),
 }
 
 /// What a bare `cliptrain` takes.
@@ -55,12 +62,14 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Data")]
     pub batch_size: usize,
 
-    /// Preset (ViT-B-32, ViT-B-16, ViT-L-14 ...; tiny-32 trains in minutes on a CPU), or a JSON file with a model_cfg
+    /// Preset (see `cliptrain models`; tiny-32 trains in minutes on a CPU), or a JSON file with a model_cfg
     #[arg(long, value_name = "NAME|FILE", default_value = "ViT-B-32", help_heading = "Model")]
     pub model: String,
-    /// Weights to start from or to evaluate: a folder with open_clip_model.safetensors, or that file
-    #[arg(long, value_name = "PATH", help_heading = "Model")]
-    pub pretrained: Option<PathBuf>,
+    /// Weights to start from or to evaluate: a tag (see `cliptrain models`), a file or folder, or hf-hub:ORG/NAME
+    #[arg(long, value_name = "TAG|PATH|hf-hub:ORG/NAME", help_heading = "Model")]
+    pub pretrained: Option<String>,
+    #[command(flatten)]
+    pub forced: zoo::Forced,
 
     /// Passes over the data
     #[arg(long, value_name = "N", default_value_t = 32, help_heading = "Optimization")]
@@ -112,10 +121,11 @@ pub struct Train {
     /// Pictures to classify: a folder of class folders, or shards whose samples have a .cls
     #[arg(long, value_name = "DIR|SPEC", help_heading = "Zero-shot evaluation")]
     pub zeroshot_data: Option<String>,
-    /// Names of the classes: a JSON list, or one a line [default: the class folders' names]
+    /// Names of the classes: a JSON list, one a line, or `imagenet` for its 1,000 [default: the class folders' names]
     #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
     pub zeroshot_classnames: Option<PathBuf>,
-    /// Templates with {} for the class name: a JSON list, or one a line [default: "a photo of a {}."]
+    /// Templates with {} for the class name: a JSON list, one a line, or `imagenet` for open_clip's 80
+    /// [default: "a photo of a {}."]
     #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
     pub zeroshot_templates: Option<PathBuf>,
     /// Epochs between two evaluations; 0 for never; the last epoch is always evaluated otherwise

@@ -2,6 +2,9 @@
 
 mod cli;
 mod demo;
+mod embed;
+mod encode;
+mod models;
 mod train;
 
 use std::process::ExitCode;
@@ -14,6 +17,9 @@ fn main() -> ExitCode {
     let arguments = cli::Cli::parse_from(spelling::arguments());
     exit::finish(exit::guarded(|| match &arguments.verb {
         Some(cli::Verb::Demo(demo)) => demo::run(demo),
+        Some(cli::Verb::Models(models)) => models::run(models),
+        Some(cli::Verb::Encode(encode)) => encode::run(encode),
+        Some(cli::Verb::Embed(embed)) => embed::run(embed),
         None => train::run(&arguments.train),
     }))
 }

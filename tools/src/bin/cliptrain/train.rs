@@ -5,18 +5,21 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use model::Device;
 use model::clip::Clip;
-use model::config::ModelConfig;
-use model::tokenizer::ClipTokenizer;
-use model::zero_shot::{Duplicates, Template, read_class_names, read_templates};
+use model::zero_shot::{
+    Duplicates, Template, imagenet_class_names, imagenet_templates, read_class_names, read_templates,
+};
 use tools::exit::{Hint, Outcome};
 use tools::training::{TrainData, event_line, prepare};
-use tools::{human, json, training};
+use tools::{human, json, training, zoo};
 use trainer::config::{AdamW, optimizer_defaults};
 use trainer::evaluate::{Labels, ZeroShotReport, ZeroShotTask};
 use trainer::schedule::Shape;
 use trainer::{Event, TrainConfig};
 
 use crate::cli::{Scheduler, Train};
+
+/// In place of a file: the lists that open_clip evaluates ImageNet with.
+const IMAGENET: &str = "imagenet";
 
 /// Trains where there are training data, evaluates where there are only weights.
 pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
@@ -64,10 +67,11 @@ fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Res
 
 fn evaluate(arguments: &Train, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outcome> {
     let clip = model(arguments)?;
+    let tokenizer = training::tokenizer(&clip)?;
     let stop = training::stop_on_interrupt()?;
     let mut reports = Vec::new();
     for (task, prepared) in prepare(tasks)? {
-        let report = match task.run(&clip, ClipTokenizer::shared()?, &prepared, &stop) {
+        let report = match task.run(&clip, &tokenizer, &prepared, &stop) {
             Err(trainer::Error::Interrupted) => return Ok(Outcome::Interrupted),
             report => report?,
         };
@@ -107,30 +111,13 @@ fn tell(event: &Event, log_every_n_steps: u64, as_json: bool) {
 
 /// The model that the flags name, with given or fresh weights.
 fn model(arguments: &Train) -> anyhow::Result<Clip> {
-    let device = Device::Cpu;
-    match &arguments.pretrained {
-        Some(path) if path.is_dir() => {
-            Clip::load(path, &device).with_context(|| format!("--pretrained `{}`", path.display()))
-        }
-        Some(path) => Clip::load_weights(model_config(&arguments.model)?, path, &device)
-            .with_context(|| format!("--pretrained `{}`", path.display())),
-        None => {
-            let config = model_config(&arguments.model)?;
-            let mut clip = Clip::new(&config.model_cfg, arguments.seed, &device)?;
-            clip.set_preprocess(config.preprocess_cfg);
-            Ok(clip)
-        }
-    }
-}
-
-fn model_config(name: &str) -> anyhow::Result<ModelConfig> {
-    let path = Path::new(name);
-    if path.extension().is_some_and(|extension| extension == "json") {
-        let text = std::fs::read_to_string(path).with_context(|| format!("--model: cannot read `{name}`"))?;
-        return ModelConfig::from_json(&text).with_context(|| format!("--model `{name}`"));
-    }
-    let model_cfg = model::presets::config(name).with_context(|| format!("--model `{name}`"))?;
-    Ok(ModelConfig { model_cfg, preprocess_cfg: Default::default() })
+    let pretrained = arguments.pretrained.as_deref();
+    let wanted = zoo::wanted(&arguments.model, pretrained, arguments.forced.into(), arguments.seed);
+    let opened = trainer::zoo::model(&wanted, &zoo::hub(), &Device::Cpu);
+    opened.with_context(|| match pretrained {
+        Some(pretrained) => format!("--pretrained `{pretrained}`"),
+        None => format!("--model `{}`", arguments.model),
+    })
 }
 
 fn config(arguments: &Train) -> TrainConfig {
@@ -195,9 +182,13 @@ fn task(arguments: &Train) -> anyhow::Result<Option<ZeroShotTask>> {
         }
         _ => Labels::Shards(shards::spec::ShardSpec::parse(data).context("--zeroshot-data")?),
     };
-    let class_names = arguments.zeroshot_classnames.as_deref();
-    let class_names = class_names.map(|path| read_class_names(path, Duplicates::Refuse)).transpose()?;
-    let templates = match &arguments.zeroshot_templates {
+    let class_names = match arguments.zeroshot_classnames.as_deref() {
+        Some(path) if path == Path::new(IMAGENET) => Some(imagenet_class_names()),
+        Some(path) => Some(read_class_names(path, Duplicates::Refuse)?),
+        None => None,
+    };
+    let templates = match arguments.zeroshot_templates.as_deref() {
+        Some(path) if path == Path::new(IMAGENET) => imagenet_templates()?,
         Some(path) => read_templates(path, Duplicates::Refuse)?,
         None => vec![Template::parse("a photo of a {}.")?],
     };

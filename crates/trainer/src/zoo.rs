@@ -1,0 +1,174 @@
+//! Models ready to use: weights, tokenizer and preparation of pictures by a name and a tag, as open_clip's
+//! `create_model_and_transforms` and `get_tokenizer` give them.
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use loader::evaluation_pixels;
+use model::clip::Clip;
+use model::config::{ClipConfig, ModelConfig, Overrides, PreprocessConfig};
+use model::presets;
+use model::tokenizer::Tokenizer;
+use model::weights::{CONFIG_FILE, model_file};
+
+use crate::error::Result;
+use crate::input;
+use crate::pretrained::{self, Hub, Source};
+
+/// Which model, with which weights.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// A preset, a JSON file with a `model_cfg`, or a folder with `open_clip_config.json`.
+    pub model: String,
+    /// Weights; `None` draws them from `seed`.
+    pub pretrained: Option<Source>,
+    /// What is changed about the configuration.
+    pub overrides: Overrides,
+    /// Seed of weights that are drawn.
+    pub seed: u64,
+    /// Folders that tokenizers of transformers are looked for in, before the hub.
+    pub tokenizers: Vec<PathBuf>,
+}
+
+impl Wanted {
+    /// A model as its name says, with weights from `TAG|PATH|hf-hub:ORG/NAME`.
+    pub fn new(model: &str, pretrained: &str) -> Self {
+        let pretrained = Some(Source::parse(pretrained));
+        Self { model: model.to_owned(), pretrained, overrides: Overrides::default(), seed: 0, tokenizers: Vec::new() }
+    }
+}
+
+/// A model with its tokenizer.
+#[derive(Debug)]
+pub struct Ready {
+    /// The model.
+    pub clip: Clip,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+}
+
+/// Opens the model alone.
+///
+/// # Errors
+/// For an unknown name or tag, weights that do not fit, and downloads that fail.
+pub fn model(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Clip> {
+    let named = || -> Result<ModelConfig> {
+        let mut config = config(&wanted.model)?;
+        wanted.overrides.apply(&mut config.model_cfg)?;
+        Ok(config)
+    };
+    let own = |mut config: ModelConfig| -> Result<ModelConfig> {
+        wanted.overrides.apply(&mut config.model_cfg)?;
+        Ok(config)
+    };
+    let (config, file) = match &wanted.pretrained {
+        None => {
+            let config = named()?;
+            let mut clip = Clip::new(&config.model_cfg, wanted.seed, device)?;
+            clip.set_preprocess(config.preprocess_cfg);
+            return Ok(clip);
+        }
+        Some(Source::Path(folder)) if folder.is_dir() => {
+            let config = folder.join(CONFIG_FILE);
+            let config = if config.is_file() { own(ModelConfig::read(&config)?)? } else { named()? };
+            (config, model_file(folder))
+        }
+        Some(Source::Path(file)) => (named()?, file.clone()),
+        Some(Source::Repository(repository)) => {
+            let weights = pretrained::of_repository(repository, hub)?;
+            (own(weights.config)?, weights.file)
+        }
+        Some(Source::Tag(tag)) => {
+            let weights = pretrained::of_tag(&wanted.model, &named()?.model_cfg, tag, hub)?;
+            (weights.config, weights.file)
+        }
+    };
+    Ok(Clip::load_weights(config, &file, device)?)
+}
+
+/// Opens the model and its tokenizer.
+///
+/// # Errors
+/// As [`model`]; also when the tokenizer's files cannot be had.
+pub fn open(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Ready> {
+    let clip = model(wanted, hub, device)?;
+    let tokenizer = tokenizer(clip.config(), &wanted.tokenizers, hub)?;
+    Ok(Ready { clip, tokenizer })
+}
+
+/// The tokenizer of a model: from a folder, from `roots`, or from the hub.
+///
+/// # Errors
+/// When its files are nowhere, or do not fit the text tower.
+pub fn tokenizer(config: &ClipConfig, roots: &[PathBuf], hub: &Hub) -> Result<Tokenizer> {
+    let text = &config.text_cfg;
+    let name = text.hf_tokenizer_name.as_deref().or(text.hf_model_name.as_deref());
+    let Some(name) = name.filter(|name| model::tokenizer::hf::find(name, roots).is_none()) else {
+        return Ok(Tokenizer::of(text, roots)?);
+    };
+    let folder = pretrained::tokenizer_folder(name, hub)?;
+    let mut here = text.clone();
+    here.hf_tokenizer_name = Some(folder.display().to_string());
+    Ok(Tokenizer::of(&here, &[])?)
+}
+
+/// The configuration of a preset, a file or a folder.
+///
+/// # Errors
+/// For an unknown name, with the nearest ones, and for a file that cannot be used.
+pub fn config(name: &str) -> Result<ModelConfig> {
+    let path = Path::new(name);
+    if path.is_dir() {
+        return Ok(ModelConfig::read(&path.join(CONFIG_FILE))?);
+    }
+    if path.extension().is_some_and(|extension| extension == "json") {
+        return Ok(ModelConfig::read(path)?);
+    }
+    // open_clip takes both spellings of a preset.
+    let model_cfg = presets::config(&name.replace('/', "-"))?;
+    Ok(ModelConfig { model_cfg, preprocess_cfg: PreprocessConfig::default() })
+}
+
+impl Ready {
+    /// Pictures as the model takes them: decoded, their shorter side fitted, the middle cut out, normalised; `[B, 3, S, S]`.
+    ///
+    /// # Errors
+    /// For bytes that are no picture; the text says which, counted from 0.
+    pub fn pixel_values(&self, pictures: &[Vec<u8>]) -> Result<Tensor> {
+        let side = self.clip.config().vision_cfg.image_size;
+        let mut pixels = Vec::with_capacity(pictures.len() * side * side * 3);
+        for (index, picture) in pictures.iter().enumerate() {
+            pixels.extend(evaluation_pixels(&format!("picture {index}"), picture, side as u32)?);
+        }
+        self.normalised(&pixels, pictures.len())
+    }
+
+    /// Decoded pictures as the model takes them: `[B, S, S, 3]` of 0 to 255 to `[B, 3, S, S]`.
+    ///
+    /// # Errors
+    /// When the buffer has another length.
+    pub fn normalised(&self, pixels: &[u8], count: usize) -> Result<Tensor> {
+        let side = self.clip.config().vision_cfg.image_size;
+        input::pixel_values(pixels, count, side, self.clip.preprocess(), self.clip.device())
+    }
+
+    /// Texts as the model takes them: `[B, L]`.
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn input_ids(&self, texts: &[String]) -> Result<Tensor> {
+        let length = self.clip.config().text_cfg.context_length;
+        let ids: Vec<u32> = texts.iter().flat_map(|text| self.tokenizer.encode(text, length)).collect();
+        input::input_ids(&ids, texts.len(), length, self.clip.device())
+    }
+
+    /// How likely each picture is to belong to each text: `[B, texts]`, rows that sum to 1.
+    ///
+    /// # Errors
+    /// When widths differ.
+    pub fn probabilities(&self, image_features: &Tensor, text_features: &Tensor) -> Result<Tensor> {
+        let logits = (image_features.matmul(&text_features.t()?)? * self.clip.logit_scale()?)?;
+        let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?)?.exp()?;
+        Ok(shifted.broadcast_div(&shifted.sum_keepdim(1)?)?)
+    }
+}

@@ -1,0 +1,136 @@
+//! `cliptrain models`, `encode` and `embed`: what they print, write and refuse.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::{Format, picture};
+use tempfile::TempDir;
+
+use crate::{cliptrain, model, shards};
+
+/// Weights of the small model, as a training run of no use leaves them.
+fn weights(folder: &TempDir) -> PathBuf {
+    let spec = shards(folder);
+    let _ = crate::train(folder, &spec, "run").run().success();
+    crate::weights(folder, "run")
+}
+
+#[test]
+fn models_lists_presets_with_sizes_and_tags() {
+    let told = cliptrain().arg("models").run().expect_code(0).stdout;
+    let line = |name: &str| told.lines().find(|line| line.split_whitespace().next() == Some(name)).unwrap().to_owned();
+    assert!(line("RN50").contains("102.01") && line("ViT-g-14").contains("1366.68"), "{told}");
+    assert!(line("ViT-B-32").contains("laion2b_s34b_b79k") && !line("ViT-B-32").contains("openai"));
+    assert!(line("ViT-B-32-quickgelu").contains("openai laion400m_e31 laion400m_e32"));
+    let json = cliptrain().args(["models", "--json"]).run().expect_code(0).stdout;
+    let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
+    assert_eq!((&first["type"], &first["data"]["name"]), (&"model".into(), &"RN50".into()));
+}
+
+#[test]
+fn encode_prints_probabilities_and_writes_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(&folder);
+    let (image, output) = (folder.path().join("a.jpg"), folder.path().join("features.safetensors"));
+    fs::write(&image, picture(1, 40, 30, Format::Jpeg)).unwrap();
+    let encode = || cliptrain().arg("encode").arg("--pretrained").arg(&weights).arg("--image").arg(&image);
+    let finished = encode().args(["--text", "a cat", "a dog", "--json", "--output"]).arg(&output).run().expect_code(0);
+    let line: serde_json::Value = serde_json::from_str(finished.stdout.trim()).unwrap();
+    let texts = line["data"]["texts"].as_array().unwrap();
+    let sum: f64 = texts.iter().map(|text| text["probability"].as_f64().unwrap()).sum();
+    assert!(texts.len() == 2 && (sum - 1.0).abs() < 1e-5, "{line}");
+    let bytes = fs::read(&output).unwrap();
+    let header = String::from_utf8_lossy(&bytes[8..300]).into_owned();
+    for (name, shape) in [("image_features", "[1,16]"), ("text_features", "[2,16]"), ("probabilities", "[1,2]")] {
+        assert!(header.contains(name) && header.contains(shape), "{header}");
+    }
+    fs::write(&image, b"no picture").unwrap();
+    let finished = encode().args(["--text", "a"]).run().expect_code(2);
+    assert!(finished.stderr.contains("a.jpg"), "{}", finished.stderr);
+}
+
+#[test]
+fn what_cannot_be_a_model_is_named() {
+    let cases = [
+        (vec!["--model", "ViT-B32", "--pretrained", "openai"], "nearest: ViT-B-32"),
+        (vec!["--model", "ViT-B-32", "--pretrained", "openai"], "--model ViT-B-32-quickgelu"),
+        (vec!["--model", "ViT-B-32", "--pretrained", "laion5b"], "laion2b_s34b_b79k"),
+        (vec!["--model", "RN50", "--pretrained", "x.pt", "--force-image-size", "230"], "not a multiple of 32"),
+        (vec!["--model", "RN50"], "--pretrained"),
+        (vec!["--pretrained", "hf-hub:../x"], "ORG/NAME"),
+    ];
+    for (arguments, word) in cases {
+        let finished = cliptrain().arg("encode").args(&arguments).args(["--text", "a"]).run().expect_code(2);
+        assert!(finished.stderr.contains(word), "{arguments:?}: expected `{word}` in: {}", finished.stderr);
+    }
+}
+
+/// Shape in the header of an npy file.
+fn shape(path: &Path) -> String {
+    let bytes = fs::read(path).unwrap();
+    let header = String::from_utf8_lossy(&bytes[10..128]).into_owned();
+    header.split("'shape': ").nth(1).unwrap().split(", }").next().unwrap().to_owned()
+}
+
+#[test]
+fn embed_writes_a_part_a_shard_and_goes_on_where_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(&folder);
+    let (spec, output) = (folder.path().join("shards/{00000..00001}.tar"), folder.path().join("embeddings"));
+    let embed = || {
+        let command =
+            cliptrain().arg("embed").arg(&spec).arg("--output").arg(&output).arg("--pretrained").arg(&weights);
+        command.args(["--batch-size", "3", "--workers", "2", "--json"])
+    };
+    let summary = |text: &str| -> serde_json::Value { serde_json::from_str(text.lines().last().unwrap()).unwrap() };
+    let told = summary(&embed().run().expect_code(0).stdout);
+    assert_eq!((&told["data"]["embedded"], &told["data"]["parts"]), (&16.into(), &2.into()));
+    for part in 0..2 {
+        assert_eq!(shape(&output.join(format!("img_emb/img_emb_{part}.npy"))), "(8, 16)");
+        assert_eq!(shape(&output.join(format!("text_emb/text_emb_{part}.npy"))), "(8, 16)");
+    }
+    let first = output.join("img_emb/img_emb_0.npy");
+    let before = fs::read(&first).unwrap();
+    fs::remove_file(output.join("metadata/metadata_1.parquet")).unwrap();
+    let told = summary(&embed().run().expect_code(0).stdout);
+    assert_eq!((&told["data"]["parts_before"], &told["data"]["parts"]), (&1.into(), &1.into()));
+    assert_eq!(fs::read(first).unwrap(), before);
+    let other = embed().arg("--force-context-length").arg("8").run().expect_code(2);
+    assert!(other.stderr.contains("embeddings of something else"), "{}", other.stderr);
+}
+
+#[test]
+fn folder_of_pictures_is_embedded_with_its_captions() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(&folder);
+    let (pictures, output) = (folder.path().join("pictures"), folder.path().join("embeddings"));
+    fs::create_dir_all(pictures.join("more")).unwrap();
+    fs::write(pictures.join("a.jpg"), picture(1, 40, 30, Format::Jpeg)).unwrap();
+    fs::write(pictures.join("a.txt"), "a caption").unwrap();
+    fs::write(pictures.join("more/b.jpg"), picture(2, 40, 30, Format::Jpeg)).unwrap();
+    fs::write(pictures.join("c.jpg"), b"no picture").unwrap();
+    let finished =
+        cliptrain().arg("embed").arg(&pictures).arg("--output").arg(&output).arg("--pretrained").arg(&weights);
+    let told = finished.run().expect_code(0).stdout;
+    assert!(told.contains("2 rows in 1 part") && told.contains("1 left out: not decodable"), "{told}");
+    assert_eq!(shape(&output.join("img_emb/img_emb_0.npy")), "(2, 16)");
+}
+
+#[test]
+fn residual_network_trains_and_its_statistics_are_saved() {
+    let folder = tempfile::tempdir().unwrap();
+    let spec = shards(&folder);
+    let config = fs::read_to_string(model(&folder)).unwrap();
+    let tower = r#""vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "patch_size": null, "head_width": 32},"#;
+    let start = config.find("\"vision_cfg\"").unwrap();
+    let end = config.find("\"text_cfg\"").unwrap();
+    let path = folder.path().join("resnet.json");
+    fs::write(&path, format!("{}{tower}{}", &config[..start], &config[end..])).unwrap();
+    let finished =
+        cliptrain().args(["--train-data", &spec, "--name", "rn", "--batch-size", "4", "--epochs", "1", "--model"]);
+    let finished =
+        finished.arg(&path).args(["--warmup", "2", "--workers", "1", "--logs"]).arg(folder.path().join("logs"));
+    let _ = finished.run().success();
+    let saved = fs::read(folder.path().join("logs/rn/checkpoints/epoch_1/open_clip_model.safetensors")).unwrap();
+    assert!(String::from_utf8_lossy(&saved[..60_000.min(saved.len())]).contains("visual.bn1.num_batches_tracked"));
+}

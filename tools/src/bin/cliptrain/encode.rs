@@ -1,0 +1,95 @@
+//! `cliptrain encode`: features of pictures and texts, and how likely each picture is to belong to each text.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use model::Device;
+use model::weights::Tensors;
+use tools::exit::Outcome;
+use tools::{json, zoo};
+use trainer::zoo::{Ready, open};
+
+use crate::cli::zoo::Encode;
+
+/// Pictures or texts that go through a tower at a time.
+const BATCH: usize = 32;
+
+/// Encodes, prints, and writes.
+pub fn run(arguments: &Encode) -> anyhow::Result<Outcome> {
+    if arguments.image.is_empty() && arguments.text.is_empty() {
+        bail!("nothing to encode: neither --image nor --text was given");
+    }
+    let choice = &arguments.choice;
+    if choice.pretrained.is_none() {
+        bail!(
+            "--pretrained: features of weights that nobody trained mean nothing; give a tag, a path or hf-hub:ORG/NAME"
+        );
+    }
+    let wanted = zoo::wanted(&choice.model, choice.pretrained.as_deref(), choice.forced.into(), 0);
+    let ready = open(&wanted, &zoo::hub(), &Device::Cpu)?;
+    let mut features = Tensors::new();
+    if !arguments.image.is_empty() {
+        features.add("image_features", images(&ready, arguments)?);
+    }
+    if !arguments.text.is_empty() {
+        let batches = arguments.text.chunks(BATCH);
+        let encode = |texts: &[String]| Ok(ready.clip.encode_text(&ready.input_ids(texts)?)?);
+        features.add("text_features", Tensors::rows(batches.map(encode).collect::<anyhow::Result<Vec<_>>>()?)?);
+    }
+    let rows = match (features.get("image_features"), features.get("text_features")) {
+        (Some(image), Some(text)) => {
+            let probabilities = ready.probabilities(image, text)?;
+            let rows = probabilities.to_vec2::<f32>().context("probabilities")?;
+            features.add("probabilities", probabilities);
+            rows
+        }
+        _ => Vec::new(),
+    };
+    tell(arguments, &rows)?;
+    if let Some(path) = &arguments.output {
+        features.write(path)?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn images(ready: &Ready, arguments: &Encode) -> anyhow::Result<model::Tensor> {
+    let read = |path: &std::path::PathBuf| {
+        std::fs::read(path).with_context(|| format!("--image: cannot read `{}`", path.display()))
+    };
+    let mut batches = Vec::new();
+    for paths in arguments.image.chunks(BATCH) {
+        let pictures = paths.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
+        let pixels = ready.pixel_values(&pictures).with_context(|| format!("--image: among {}", listed(paths)))?;
+        batches.push(ready.clip.encode_image(&pixels)?);
+    }
+    Ok(Tensors::rows(batches)?)
+}
+
+fn listed(paths: &[std::path::PathBuf]) -> String {
+    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
+}
+
+/// A line for each picture; nothing where there are only pictures or only texts.
+fn tell(arguments: &Encode, rows: &[Vec<f32>]) -> anyhow::Result<()> {
+    for (path, row) in arguments.image.iter().zip(rows) {
+        if arguments.json {
+            let likely: Vec<_> = arguments
+                .text
+                .iter()
+                .zip(row)
+                .map(|(text, p)| serde_json::json!({ "text": text, "probability": p }))
+                .collect();
+            json::line("picture", &serde_json::json!({ "image": path, "texts": likely }))?;
+        } else {
+            println!("{}", line(path, &arguments.text, row));
+        }
+    }
+    Ok(())
+}
+
+fn line(path: &Path, texts: &[String], row: &[f32]) -> String {
+    let mut likely: Vec<_> = texts.iter().zip(row).collect();
+    likely.sort_by(|a, b| b.1.total_cmp(a.1));
+    let told: Vec<String> = likely.iter().map(|(text, p)| format!("{:5.1}% {text}", 100.0 * **p)).collect();
+    format!("{}\t{}", path.display(), told.join("\t"))
+}
