@@ -215,7 +215,8 @@ pub fn run(
     let tokenizer = Arc::new(tokenizer(&clip)?);
     let loader = open(data, &clip, &tokenizer, stop)?;
     let tasks = prepare(tasks)?;
-    let trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
+    let mut trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
+    trainer.seed = data.seed;
     std::fs::create_dir_all(&config.run_dir)
         .with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
     let mut log = Log::create(&config.run_dir.join("out.log"), config.log_every_n_steps)?;

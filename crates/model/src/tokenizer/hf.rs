@@ -61,6 +61,8 @@ impl HfTokenizer {
             [] => (Vec::new(), Vec::new()),
             other => return Err(format!("expected at most two ids around a text, got {other:?}")),
         };
+        // A vocabulary without an id for what it does not know would fail in the middle of a data set.
+        tokenizer.encode_fast("\u{10fffd}", false).map_err(|error| error.to_string())?;
         let pad = ["<pad>", "[PAD]"].iter().find_map(|token| tokenizer.token_to_id(token));
         Ok(Self { pad: pad.ok_or("no token `<pad>` or `[PAD]`")?, tokenizer, opening, closing })
     }
@@ -68,7 +70,7 @@ impl HfTokenizer {
     /// Token ids of `text`, exactly `context_length` of them; a text that is too long is cut and still closed.
     pub fn encode(&self, text: &str, context_length: usize) -> Vec<u32> {
         let cleaned = clean::clean_keeping_case(text);
-        // A model that knows every byte or has an id for what it does not know cannot fail.
+        // What it does not know has an id, as was tried when it was read: nothing can fail.
         let inner = self.tokenizer.encode_fast(cleaned, false).map(|encoding| encoding.get_ids().to_vec());
         let room = context_length.saturating_sub(self.opening.len() + self.closing.len());
         let mut ids = self.opening.clone();

@@ -1,7 +1,7 @@
 //! Tokenizers: a caption becomes a fixed number of token ids. CLIP's own is here; those of transformers are in [`hf`].
 //!
-//! CLIP's: Owns the order of the stages (clean, split, merge,
-//! frame); what each stage does is in its own file. The ids are those of OpenCLIP's `SimpleTokenizer`.
+//! For CLIP's, this file owns the order of the stages (clean, split, merge, frame); what each stage does is in its own file.
+//! The ids are those of OpenCLIP's `SimpleTokenizer`.
 
 mod byte_pair;
 pub mod clean;

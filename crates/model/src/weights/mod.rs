@@ -58,7 +58,7 @@ impl Clip {
         let mut origins = names::origins(file.shapes().map(|(name, _)| name), config.model_cfg.names_text());
         let clip = Self::from_values(config, device, |spec| {
             let value = origins.remove(&spec.name).map(|origin| fetch(&file, &origin, spec, device)).transpose()?;
-            fit(value, spec)
+            fit(value, spec, device)
         })?;
         refuse_rest(&file, &origins)?;
         Ok(clip)
@@ -132,10 +132,10 @@ fn fetch(file: &TensorFile, origin: &Origin, spec: &ParameterSpec, device: &Devi
 
 /// What is changed about a value so that it fits: a scalar may be stored as `[1]`, position embeddings may be of another
 /// length, and weights that were trained without a logit bias have none, which is zero.
-fn fit(value: Option<Tensor>, spec: &ParameterSpec) -> Result<Tensor> {
+fn fit(value: Option<Tensor>, spec: &ParameterSpec, device: &Device) -> Result<Tensor> {
     let Some(value) = value else {
         if spec.name == "logit_bias" {
-            return Ok(Tensor::zeros((), spec.role.dtype(), &Device::Cpu)?);
+            return Ok(Tensor::zeros((), spec.role.dtype(), device)?);
         }
         return Err(Error::MissingTensor { name: spec.name.clone(), expected: spec.shape.clone() });
     };
