@@ -84,6 +84,61 @@ fn a_tiny_run_leaves_log_checkpoints_and_results() {
 }
 
 #[test]
+fn tables_and_synthetic_data_are_trained_on_and_the_position_is_saved() {
+    let folder = TempDir::new().unwrap();
+    let mut rows = "picture,words\n".to_owned();
+    for i in 0..8u32 {
+        let path = folder.path().join(format!("{i}.jpg"));
+        fs::write(&path, picture(i, 24, 20, Format::Jpeg)).unwrap();
+        rows.push_str(&format!("{},number {i}\n", path.display()));
+    }
+    let table = folder.path().join("table.csv");
+    fs::write(&table, rows).unwrap();
+    let columns = ["--csv-separator", ",", "--csv-img-key", "picture", "--csv-caption-key", "words"];
+    let command = train(&folder, &table.display().to_string(), "table").args(columns).args(["--resize", "exact"]);
+    let summary = command.arg("--json").run().success().json_data("summary").pop().unwrap();
+    assert_eq!((&summary["train"]["steps"], &summary["loader"]["repeated"]), (&4.into(), &0.into()), "{summary}");
+    let position = fs::read_to_string(weights(&folder, "table").join("loader.json")).unwrap();
+    assert!(position.contains(r#""version":1"#) && position.contains(r#""epoch":2"#), "{position}");
+    let missing =
+        train(&folder, &table.display().to_string(), "bad").args(["--csv-separator", ","]).run().expect_code(2);
+    assert!(missing.stderr.contains("`filepath`") && missing.stderr.contains("picture, words"), "{missing}");
+    let synthetic = train(&folder, "", "none").args(["--dataset-type", "synthetic", "--train-num-samples", "8"]);
+    let _ = synthetic.run().success();
+}
+
+#[test]
+fn what_the_data_flags_say_is_heard() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    let second = folder.path().join("shards/00001.tar");
+    fs::write(&second, &fs::read(&second).unwrap()[..9000]).unwrap();
+    let cases: [(&[&str], i32, &str); 7] = [
+        (&["--on-shard-error", "fail"], 2, "00001.tar"),
+        (&["--max-bad-shards", "0"], 2, "at most 0"),
+        (&["--caption-key", "text"], 2, "extensions seen: "),
+        (&["--train-data-upsampling-factors", "2"], 2, "drawn with replacement"),
+        (&["--aug-cfg", "use_timm=True"], 2, "timm"),
+        (&["--lanes", "0"], 2, "lanes"),
+        (&["--dataset-resampled", "--dataset-epochless"], 2, "--dataset-epochless"),
+    ];
+    for (i, (flags, code, expected)) in cases.into_iter().enumerate() {
+        let finished = train(&folder, &spec, &format!("run-{i}")).args(flags).run().expect_code(code);
+        assert!(finished.stderr.contains(expected), "{flags:?}: {finished}");
+    }
+    for (i, flags) in [
+        &["--dataset-resampled", "--train-data-upsampling-factors", "2", "--open-shards", "2"][..],
+        &["--dataset-epochless", "--shuffle-buffer", "0"],
+        &["--aug-cfg", "scale=(0.5,1.0)", "color_jitter=(0.3,0.3,0.3,0.08)", "gray_scale_prob=0.2"],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let _ = train(&folder, &spec, &format!("good-{i}")).args(flags).run().success();
+    }
+}
+
+#[test]
 fn the_same_seed_gives_the_same_weights() {
     let folder = TempDir::new().unwrap();
     let spec = shards(&folder);

@@ -93,9 +93,11 @@ impl Batches {
                 return None;
             }
             match self.deliveries.as_ref()?.recv_timeout(LOOK_EVERY) {
+                // What ends because it was told to has nothing to tell.
+                Ok(Err(_)) | Err(RecvTimeoutError::Disconnected) if self.context.config.stop.is_set() => return None,
                 Ok(delivery) => return Some(delivery),
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Some(Err(Error::Thread { thread: "assembling" })),
+                Err(RecvTimeoutError::Disconnected) => return Some(Err(Error::Thread { thread: "batching" })),
             }
         }
     }

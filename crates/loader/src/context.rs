@@ -6,7 +6,7 @@ use shards::reader::Proof;
 use shards::uri::ShardUri;
 
 use crate::config::{LoaderConfig, Sampling};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Seen};
 use crate::plan::Plan;
 use crate::stats::Tally;
 use crate::table::Table;
@@ -74,17 +74,17 @@ impl Context {
         let extensions: Vec<String> = stats.extensions_left_out.iter().map(listed).collect();
         let malformed = stats.shards_incomplete.get("malformed").copied().unwrap_or(0);
         let captions: Vec<_> = self.config.captions.iter().map(|source| source.name()).collect();
-        Error::NoUsableSample {
-            whence: whence.into(),
+        let seen = Seen {
             samples: stats.samples,
             missing_image: stats.missing_image,
             missing_caption: stats.missing_caption,
             undecodable: stats.undecodable.values().sum(),
             shards_unusable: stats.shards_failed + malformed,
-            trouble: counted.last_trouble.as_ref().map(|told| format!(" (the last: {told})")).unwrap_or_default(),
+            trouble: counted.last_trouble.clone(),
             image_extensions: self.config.image_extensions.join(", "),
             captions: captions.join(", "),
             extensions: if extensions.is_empty() { "none".into() } else { extensions.join(", ") },
-        }
+        };
+        Error::NoUsableSample { whence: whence.into(), seen: Box::new(seen) }
     }
 }

@@ -1,5 +1,6 @@
 //! What ends a run of the loader. A sample that cannot be used is counted, not an `Error`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Result of this crate.
@@ -49,30 +50,12 @@ pub enum Error {
         shard: String,
     },
     /// A whole pass, or all shards of a source, gave nothing to train on; going on would be an endless loop.
-    #[error(
-        "no usable sample in {whence}: {samples} samples read, {missing_image} without a picture ({image_extensions}), {missing_caption} without a caption ({captions}), {undecodable} not decodable, {shards_unusable} shards not readable{trouble}; extensions seen: {extensions}"
-    )]
+    #[error("no usable sample in {whence}: {seen}")]
     NoUsableSample {
         /// What was read.
         whence: String,
-        /// Samples read since the loader was made.
-        samples: u64,
-        /// Of these, without a picture.
-        missing_image: u64,
-        /// Of these, without a caption, or with a blank one.
-        missing_caption: u64,
-        /// Pictures that did not decode.
-        undecodable: u64,
-        /// Shards that could not be opened or were malformed.
-        shards_unusable: u64,
-        /// What was wrong with the last one, after a comma; empty where all were readable.
-        trouble: String,
-        /// Extensions that count as pictures.
-        image_extensions: String,
-        /// Where captions are looked for.
-        captions: String,
-        /// Extensions met, with how often.
-        extensions: String,
+        /// What was seen there.
+        seen: Box<Seen>,
     },
     /// A sample cannot be used, and the policy is to fail.
     #[error("shard `{shard}`: sample `{key}` cannot be used: {reason}")]
@@ -147,6 +130,46 @@ pub enum Error {
         /// Which kind of thread.
         thread: &'static str,
     },
+}
+
+/// What was read where nothing could be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Samples read since the loader was made.
+    pub samples: u64,
+    /// Of these, without a picture.
+    pub missing_image: u64,
+    /// Of these, without a caption, or with a blank one.
+    pub missing_caption: u64,
+    /// Pictures that did not decode.
+    pub undecodable: u64,
+    /// Shards that could not be opened or were malformed.
+    pub shards_unusable: u64,
+    /// What was wrong with the last one.
+    pub trouble: Option<String>,
+    /// Extensions that count as pictures.
+    pub image_extensions: String,
+    /// Where captions are looked for.
+    pub captions: String,
+    /// Extensions met, with how often.
+    pub extensions: String,
+}
+
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (samples, shards) = (self.samples, self.shards_unusable);
+        write!(f, "{samples} samples read, {} without a picture ({}), ", self.missing_image, self.image_extensions)?;
+        write!(
+            f,
+            "{} without a caption ({}), {} not decodable, ",
+            self.missing_caption, self.captions, self.undecodable
+        )?;
+        write!(f, "{shards} shards not readable")?;
+        if let Some(trouble) = &self.trouble {
+            write!(f, " (the last: {trouble})")?;
+        }
+        write!(f, "; extensions seen: {}", self.extensions)
+    }
 }
 
 impl Error {

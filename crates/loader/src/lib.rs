@@ -69,7 +69,7 @@ pub use batches::Batches;
 pub use caption::CaptionSource;
 pub use colour::ColourJitter;
 pub use config::{LANES, LoaderConfig, SHUFFLE_BUFFER, Sampling, Source};
-pub use error::{Error, Result};
+pub use error::{Error, Result, Seen};
 pub use evaluation::{EvalBatch, EvalBatches, EvalConfig, Unreadable, evaluation_pixels};
 pub use folder::ClassFolder;
 pub use labelled::LabelledShards;

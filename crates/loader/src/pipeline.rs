@@ -237,7 +237,7 @@ impl Pipeline {
             };
             let slot = self.dispatched;
             let place = self.place_of(slot).and_then(|(assembly, place)| self.assemblies[assembly].lend(place));
-            let pixels = place.ok_or(Error::Thread { thread: "assembling" })?;
+            let pixels = place.ok_or(Error::Thread { thread: "batching" })?;
             self.dispatched += 1;
             self.send(lane, turn, Some(slot), candidate, pixels)?;
         }
@@ -393,7 +393,7 @@ impl Pipeline {
     fn place(&mut self, lane: usize, turn: u64, home: Option<u64>, example: Example) -> Result<()> {
         let slot = self.assembled;
         let Example { key, input_ids, pixels, pass } = example;
-        let Some(assembly) = self.assemblies.front_mut() else { return Err(Error::Thread { thread: "assembling" }) };
+        let Some(assembly) = self.assemblies.front_mut() else { return Err(Error::Thread { thread: "batching" }) };
         if home == Some(slot) {
             let place = assembly.len();
             assembly.give_back(place, pixels);
@@ -401,7 +401,7 @@ impl Pipeline {
         } else {
             // It moved up: whatever was in this place before it has left it.
             if !assembly.copy(&pixels) {
-                return Err(Error::Thread { thread: "assembling" });
+                return Err(Error::Thread { thread: "batching" });
             }
             self.put_back(home, pixels);
             if let Some(assembly) = self.assemblies.front_mut() {
@@ -420,7 +420,7 @@ impl Pipeline {
     fn deliver(&mut self) -> Result<bool> {
         let Some(assembly) = self.assemblies.pop_front() else { return Ok(true) };
         let batch = assembly.finish(self.position.epoch, self.ends.home.clone());
-        let batch = batch.ok_or(Error::Thread { thread: "assembling" })?;
+        let batch = batch.ok_or(Error::Thread { thread: "batching" })?;
         let samples = self.batch_size() * self.context.config.replica.world_size as u64;
         self.position.samples += samples;
         self.position.slot += samples;

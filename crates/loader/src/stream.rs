@@ -76,7 +76,7 @@ fn fill_all(context: &Arc<Context>, start: &StreamStart, send: &Sender<Result<Bl
 
 /// Candidates one after the other, from whatever they come from.
 enum Walk {
-    Shards(ShardWalk),
+    Shards(Box<ShardWalk>),
     Rows(RowWalk),
 }
 
@@ -85,7 +85,7 @@ impl Walk {
         match &context.data {
             Data::Shards(shards) => {
                 let (context, shards) = (Arc::clone(context), Arc::clone(shards));
-                Self::Shards(ShardWalk::new(context, shards, start.stream, at, losses, start.stop.clone()))
+                Self::Shards(Box::new(ShardWalk::new(context, shards, start.stream, at, losses, start.stop.clone())))
             }
             Data::Table(_) | Data::Synthetic => Self::Rows(RowWalk::new(Arc::clone(context), start.stream, at)),
         }

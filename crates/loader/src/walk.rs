@@ -126,7 +126,7 @@ impl ShardWalk {
                         Some(Open { reader, visit, tries, candidates: 0, last: None, ends_at, must_match: false });
                     return Ok(());
                 }
-                Err(error) if tries < self.context.config.policy.retries && is_worth_a_try(&error) => {
+                Err(error) if tries < self.context.config.policy.retries && self.is_worth_a_try(&error) => {
                     self.pause(tries, &error.to_string());
                     tries += 1;
                 }
@@ -220,7 +220,8 @@ impl ShardWalk {
             _ => (IncompleteReason::Malformed, 0, None),
         };
         let visit = open.visit.clone();
-        if matches!(reason, IncompleteReason::Source(_)) && open.tries < self.context.config.policy.retries {
+        let may_pass = matches!(reason, IncompleteReason::Source(_)) && !self.stop.is_set();
+        if may_pass && open.tries < self.context.config.policy.retries {
             let (tries, candidates, last, ends_at) = (open.tries, open.candidates, open.last.clone(), open.ends_at);
             self.open = None;
             self.pause(tries, &format!("shard `{}`: {reason}", self.shard(&visit).name));
@@ -295,6 +296,11 @@ impl ShardWalk {
         self.context.leave(self.shard(visit), candidates)
     }
 
+    /// A file that is not there stays away.
+    fn is_worth_a_try(&self, error: &ShardError) -> bool {
+        matches!(error, ShardError::Source { .. }) && !self.stop.is_set()
+    }
+
     /// Waits before another try, in pieces, so that a stop is heard.
     fn pause(&self, tries: u32, why: &str) {
         const PIECE: Duration = Duration::from_millis(50);
@@ -308,11 +314,6 @@ impl ShardWalk {
 
 fn pass_of(at: Cursor) -> Pass {
     Pass { epoch: at.epoch, pass: at.pass }
-}
-
-/// A file that is not there stays away.
-fn is_worth_a_try(error: &ShardError) -> bool {
-    matches!(error, ShardError::Source { .. })
 }
 
 fn told(error: &ShardError) -> String {
