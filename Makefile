@@ -24,8 +24,8 @@ test: deps ## all tests, examples in the documentation included
 	then cargo nextest run --workspace && cargo test --workspace --doc --quiet; \
 	else cargo test --workspace; fi
 
-test-interop: deps ## shards against the Python peers, in a virtual environment under target/venv
-	tests/interop/run.sh
+test-interop: deps ## shards and models against the Python peers, in target/venv (5 GB; INTEROP=--without-torch: less)
+	tests/interop/run.sh $(INTEROP)
 
 test-differential: deps ## row by row against img2dataset 1.47.0, which goes to target/peers (some 700 MB)
 	tests/interop/differential.sh

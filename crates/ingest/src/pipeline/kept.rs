@@ -37,7 +37,7 @@ pub(super) enum KeptSamples {
     #[default]
     InTable,
     /// In the tar.
-    Tar(Tar),
+    Tar(Box<Tar>),
     /// In a folder.
     Files(Files),
 }

@@ -170,7 +170,7 @@ impl Shards {
         let image = self.manifest.process.encode_format;
         Ok(match self.manifest.output_format {
             OutputFormat::Webdataset => {
-                KeptSamples::Tar(Tar::new(ShardUri::parse(&format!("{}/{name}.tar", self.folder))?, image))
+                KeptSamples::Tar(Box::new(Tar::new(ShardUri::parse(&format!("{}/{name}.tar", self.folder))?, image)))
             }
             OutputFormat::Files | OutputFormat::Csv => {
                 KeptSamples::Files(Files { folder: self.folder.clone(), shard: name.to_owned(), image })
