@@ -14,5 +14,6 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 "$venv/bin/python" -m pip install --quiet "${requirements[@]/#/--requirement=tests/interop/}"
 
-cargo build --quiet --bin clipdata --bin cliptrain
+# As the tests are built, so that nothing is built twice.
+cargo build --quiet --workspace --all-targets
 "$venv/bin/python" -W ignore::ResourceWarning -m unittest discover --start-directory tests/interop --pattern "$pattern" --verbose
