@@ -64,40 +64,45 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Names that rows can be chosen by, those of HTTP statuses (`http_404`) left out.
-    pub const NAMES: [&'static str; 26] = [
-        "bad_row",
-        "bad_url",
-        "scheme",
-        "forbidden_address",
-        "dns",
-        "connect",
-        "timeout",
-        "redirect",
-        "protocol",
-        "http_status",
-        "opt_out",
-        "robots_txt",
-        "too_large",
-        "truncated_body",
-        "content_encoding",
-        "hash_mismatch",
-        "empty",
-        "not_an_image",
-        "unsupported_format",
-        "truncated_image",
-        "decode",
-        "too_many_pixels",
-        "too_small",
-        "aspect_ratio",
-        "encode",
-        "internal",
+    /// One of each kind, whatever its status.
+    const ALL: [Self; 26] = [
+        Self::BadRow,
+        Self::BadUrl,
+        Self::Scheme,
+        Self::ForbiddenAddress,
+        Self::Dns,
+        Self::Connect,
+        Self::Timeout,
+        Self::Redirect,
+        Self::Protocol,
+        Self::HttpStatus(0),
+        Self::OptOut,
+        Self::RobotsTxt,
+        Self::TooLarge,
+        Self::TruncatedBody,
+        Self::ContentEncoding,
+        Self::HashMismatch,
+        Self::Empty,
+        Self::NotAnImage,
+        Self::UnsupportedFormat,
+        Self::TruncatedImage,
+        Self::Decode,
+        Self::TooManyPixels,
+        Self::TooSmall,
+        Self::AspectRatio,
+        Self::Encode,
+        Self::Internal,
     ];
+
+    /// Names that rows can be chosen by, those of single HTTP statuses (`http_404`) left out.
+    pub fn names() -> [&'static str; Self::ALL.len()] {
+        Self::ALL.map(Self::column_name)
+    }
 
     /// Whether a failure can have this name.
     pub fn is_name(name: &str) -> bool {
         let status = name.strip_prefix("http_").filter(|code| code.len() == 3);
-        Self::NAMES.contains(&name) || status.is_some_and(|code| code.bytes().all(|byte| byte.is_ascii_digit()))
+        Self::names().contains(&name) || status.is_some_and(|code| code.bytes().all(|byte| byte.is_ascii_digit()))
     }
 
     /// The stable name, in snake case; HTTP statuses as `http_404`.

@@ -385,16 +385,17 @@ impl Run {
     fn fresh(&mut self, task: ShardTask) -> Result<Option<Work>> {
         let name = self.format.keys.shard_name(task.shard_id);
         let fingerprint = fingerprint::of(&task.rows);
-        if self.is_done(&name, &task, &fingerprint)? {
+        if let Found::Sealed(_) = self.found(&name, &task, &fingerprint)? {
             return Ok(None);
         }
         let Some(claim) = self.claim(&name)? else { return Ok(None) };
         // Whoever had the claim before may have made it meanwhile.
-        if self.is_done(&name, &task, &fingerprint)? {
-            return Ok(None);
-        }
-        if let Found::Damaged(damage) = self.format.found(&name)? {
-            tracing::warn!("shard `{name}` is marked as complete, but {damage}: it is made again");
+        match self.found(&name, &task, &fingerprint)? {
+            Found::Sealed(_) => return Ok(None),
+            Found::Damaged(damage) => {
+                tracing::warn!("shard `{name}` is marked as complete, but {damage}: it is made again");
+            }
+            Found::Nothing => {}
         }
         let (shard_id, rows) = (task.shard_id, task.rows.len());
         let (kept, fingerprint) = (Kept::default(), Some(fingerprint));
@@ -410,9 +411,10 @@ impl Run {
         Ok(claim)
     }
 
-    /// Whether an earlier run sealed this very shard.
-    fn is_done(&mut self, name: &str, task: &ShardTask, fingerprint: &str) -> Result<bool> {
-        let Found::Sealed(summary) = self.format.found(name)? else { return Ok(false) };
+    /// What an earlier run left of this very shard; one that it sealed is counted.
+    fn found(&mut self, name: &str, task: &ShardTask, fingerprint: &str) -> Result<Found> {
+        let found = self.format.found(name)?;
+        let Found::Sealed(summary) = &found else { return Ok(found) };
         let (expected, name) = (task.rows.len() as u64, name.to_owned());
         if summary.count != expected {
             return Err(Error::OtherPlan { shard: name, expected, found: summary.count });
@@ -420,9 +422,10 @@ impl Run {
         if summary.rows_sha256.as_ref().is_some_and(|found| found != fingerprint) {
             return Err(Error::OtherRows { shard: name });
         }
-        self.report.add_done(&summary);
-        self.stages.observer.shard_skipped(&SealedShard { shard_id: task.shard_id, name, summary: *summary });
-        Ok(true)
+        self.report.add_done(summary);
+        let summary = summary.as_ref().clone();
+        self.stages.observer.shard_skipped(&SealedShard { shard_id: task.shard_id, name, summary });
+        Ok(found)
     }
 
     /// Opens a shard and gets all its rows under way.

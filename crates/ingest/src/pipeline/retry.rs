@@ -45,7 +45,7 @@ pub struct RetryConfig {
 pub fn retry(config: &RetryConfig, observer: Arc<dyn Observer>, stop: &StopToken) -> Result<DownloadReport> {
     if let Some(unknown) = config.kinds.iter().find(|kind| !FailureKind::is_name(kind)) {
         let reason =
-            format!("expected {} or a status such as http_404, got `{unknown}`", FailureKind::NAMES.join(", "));
+            format!("expected {} or a status such as http_404, got `{unknown}`", FailureKind::names().join(", "));
         return Err(Error::Config { option: "kinds", reason });
     }
     let manifest =

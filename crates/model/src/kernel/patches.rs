@@ -124,17 +124,24 @@ impl Pictures {
     pub fn gather(&self, from: &[f32], first: usize, terms: Range<usize>, to: &mut [f32]) {
         let segments = self.segments(terms.clone());
         for (i, row) in to.chunks_exact_mut(terms.len()).enumerate() {
-            let corner = self.corner(first + i);
-            let mut rest = row;
-            for segment in &segments {
-                let (target, after) = rest.split_at_mut(segment.channels.len());
-                match self.values(from, corner, segment) {
-                    Some(values) => target.copy_from_slice(values),
-                    None => target.fill(0.0),
-                }
-                rest = after;
-            }
+            self.gather_row(from, first + i, &segments, row);
         }
+    }
+
+    /// Copies the values of one output pixel to the start of `row`; what is left of it.
+    #[inline]
+    fn gather_row<'a>(&self, from: &[f32], pixel: usize, segments: &[Segment], row: &'a mut [f32]) -> &'a mut [f32] {
+        let corner = self.corner(pixel);
+        let mut rest = row;
+        for segment in segments {
+            let (target, after) = rest.split_at_mut(segment.channels.len());
+            match self.values(from, corner, segment) {
+                Some(values) => target.copy_from_slice(values),
+                None => target.fill(0.0),
+            }
+            rest = after;
+        }
+        rest
     }
 
     /// As [`Pictures::gather`], laid out as a packed right operand whose steps are the pixels.
@@ -146,17 +153,7 @@ impl Pictures {
             let start = columns.start + p * width;
             let segments = self.segments(start..columns.end.min(start + width));
             for (i, row) in panel.chunks_exact_mut(width).enumerate() {
-                let corner = self.corner(first + i);
-                let mut rest = row;
-                for segment in &segments {
-                    let (target, after) = rest.split_at_mut(segment.channels.len());
-                    match self.values(from, corner, segment) {
-                        Some(values) => target.copy_from_slice(values),
-                        None => target.fill(0.0),
-                    }
-                    rest = after;
-                }
-                rest.fill(0.0);
+                self.gather_row(from, first + i, &segments, row).fill(0.0);
             }
         }
     }

@@ -82,14 +82,12 @@ impl Lookup {
 
     /// Asks for `host`.
     pub(super) async fn ask(&self, host: &str) -> Answer {
-        let servers = match &self.servers {
-            Some(servers) if !is_home(host) => servers,
-            Some(_) => return self.system("localhost").await,
-            None => return self.system(home_or_as_it_is(host)).await,
-        };
-        if servers.fall_back == FallBack::System && !host.contains('.') {
-            return self.system(host).await;
+        if is_home(host) {
+            return self.system("localhost").await;
         }
+        let Some(servers) = self.servers.as_ref().filter(|servers| servers.are_asked_for(host)) else {
+            return self.system(host).await;
+        };
         let _place = servers.places.acquire().await;
         match servers.ask(host).await {
             Ok(found) => Ok(servers.found(&found)),
@@ -140,6 +138,11 @@ impl Servers {
         let resolver = builder.build()?;
         let places = Semaphore::new(QUESTIONS);
         Ok(Self { resolver, places, fall_back, answered: AtomicBool::new(false), guard })
+    }
+
+    /// Names without a dot are the system's, where it is there.
+    fn are_asked_for(&self, host: &str) -> bool {
+        self.fall_back == FallBack::Nothing || host.contains('.')
     }
 
     async fn ask(&self, host: &str) -> Result<LookupIp, NetError> {
@@ -209,10 +212,6 @@ fn unknown(error: &NetError) -> Unknown {
 
 /// `localhost` and what is below it is this machine (RFC 6761), with the dot of a full name too, which not every system
 /// knows.
-fn home_or_as_it_is(host: &str) -> &str {
-    if is_home(host) { "localhost" } else { host }
-}
-
 fn is_home(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     name == "localhost" || name.ends_with(".localhost")
