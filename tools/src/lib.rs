@@ -7,6 +7,7 @@ pub mod embed;
 pub mod exit;
 pub mod human;
 pub mod json;
+pub mod log;
 pub mod memory;
 pub mod report;
 pub mod server;

@@ -1,9 +1,7 @@
-//! A training run put together from its parts, with its log: the same for `cliptrain` and for the demo.
+//! A training run put together from its parts: the same for `cliptrain` and for the demo. Not what is told of it: `crate::log`.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -16,8 +14,8 @@ use model::tokenizer::Tokenizer;
 use shards::spec::ShardSpec;
 use trainer::evaluate::ZeroShotTask;
 use trainer::step::Trainer;
-use trainer::train::{Run, Trained, train};
-use trainer::{Event, StepReport, TrainConfig};
+use trainer::train::{Run, Start, Trained, train};
+use trainer::{Evaluator, Observer, TrainConfig};
 
 use crate::exit::Hint;
 use crate::{terminal, zoo};
@@ -199,37 +197,53 @@ pub fn stop_on_interrupt() -> anyhow::Result<Stop> {
     Ok(stop)
 }
 
-/// Trains, telling `listener` and writing `out.log` in the run's folder.
-///
-/// # Errors
-/// When anything stops the run; the message says what.
-pub fn run(
-    config: &TrainConfig,
-    clip: Clip,
-    data: &TrainData,
-    tasks: Vec<ZeroShotTask>,
-    stop: &Stop,
-    listener: &mut dyn FnMut(&Event),
-) -> anyhow::Result<Trained> {
-    config.validate()?;
-    let tokenizer = Arc::new(tokenizer(&clip)?);
-    let loader = open(data, &clip, &tokenizer, stop)?;
-    let tasks = prepare(tasks)?;
-    let mut trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
-    trainer.seed = data.seed;
-    std::fs::create_dir_all(&config.run_dir)
-        .with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
-    let mut log = Log::create(&config.run_dir.join("out.log"), config.log_every_n_steps)?;
-    let mut tell = |event: Event| {
-        log.hear(&event);
-        listener(&event);
-    };
-    let position = loader.start();
-    let run =
-        Run { config, trainer, loader: &loader, position, tokenizer: &tokenizer, tasks, stop, listener: &mut tell };
-    let trained = train(run)?;
-    log.line(&format!("loader: {}", serde_json::to_string(&trained.loader)?));
-    Ok(trained)
+/// A run whose data, tokenizer and optimizer are there; nothing is written yet.
+pub struct Session<'a> {
+    config: &'a TrainConfig,
+    /// Model and optimizer.
+    pub trainer: Trainer,
+    /// Where batches come from.
+    pub loader: Loader,
+    /// Of captions and prompts.
+    pub tokenizer: Arc<Tokenizer>,
+    /// Where it begins.
+    pub start: Start,
+    stop: &'a Stop,
+}
+
+impl<'a> Session<'a> {
+    /// A new run of `clip`; batches end early once `stop` is set.
+    ///
+    /// # Errors
+    /// When the configuration makes no sense, or data or tokenizer cannot be opened.
+    pub fn new(config: &'a TrainConfig, clip: Clip, data: &TrainData, stop: &'a Stop) -> anyhow::Result<Self> {
+        config.validate()?;
+        let mut trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
+        trainer.seed = data.seed;
+        Self::with(config, trainer, data, stop)
+    }
+
+    /// As [`Session::new`], with a trainer that may have taken steps before.
+    ///
+    /// # Errors
+    /// As [`Session::new`].
+    pub fn with(config: &'a TrainConfig, trainer: Trainer, data: &TrainData, stop: &'a Stop) -> anyhow::Result<Self> {
+        config.validate()?;
+        let tokenizer = Arc::new(tokenizer(&trainer.clip)?);
+        let loader = open(data, &trainer.clip, &tokenizer, stop)?;
+        config.steps_per_epoch(loader.epoch_size())?;
+        let start = Start::of(&loader);
+        Ok(Self { config, trainer, loader, tokenizer, start, stop })
+    }
+
+    /// Trains.
+    ///
+    /// # Errors
+    /// When anything stops the run; the message says what.
+    pub fn run(self, evaluator: &mut dyn Evaluator, observer: &mut dyn Observer) -> anyhow::Result<Trained> {
+        let Self { config, trainer, loader, start, stop, .. } = self;
+        Ok(train(Run { config, trainer, loader: &loader, start, stop, evaluator, observer })?)
+    }
 }
 
 /// Opens every evaluation, so that a bad one stops the run before it starts.
@@ -246,68 +260,4 @@ pub fn prepare(
             Ok((task, prepared))
         })
         .collect()
-}
-
-/// A step as open_clip's log shows it.
-pub fn step_line(step: &StepReport) -> String {
-    let digits = step.samples_per_epoch.to_string().len();
-    let percent = 100.0 * step.samples_seen as f64 / step.samples_per_epoch.max(1) as f64;
-    format!(
-        "Train Epoch: {} [{:>digits$}/{} ({percent:.0}%)] Data (t): {:.3} Batch (t): {:.3}, {:.1}/s LR: {:.6} \
-         Logit Scale: {:.3} Loss: {:.5} ({:.5}) Stall: {:.1}% ({})",
-        step.epoch,
-        step.samples_seen,
-        step.samples_per_epoch,
-        step.data_seconds,
-        step.step_seconds,
-        step.samples_per_second,
-        step.lr,
-        step.logit_scale,
-        step.loss,
-        step.mean_loss,
-        100.0 * step.loading.stall_share,
-        step.loading.bottleneck.as_str(),
-    )
-}
-
-/// Any event as a line of the log; `None` for steps between two reports.
-pub fn event_line(event: &Event, log_every_n_steps: u64) -> Option<String> {
-    match event {
-        Event::Step(step) => {
-            let last = step.step_in_epoch + 1 == step.steps_per_epoch;
-            (step.step_in_epoch.is_multiple_of(log_every_n_steps) || last).then(|| step_line(step))
-        }
-        Event::Saved { epoch, path } => Some(format!("Checkpoint after epoch {epoch}: {}", path.display())),
-        Event::Evaluated(metrics) => {
-            let text = |(name, value): (&String, &serde_json::Value)| format!("{name}: {value}");
-            let listed: Vec<String> = metrics.entries().iter().map(text).collect();
-            Some(format!("Eval {}", listed.join("\t")))
-        }
-    }
-}
-
-/// `out.log`.
-struct Log {
-    file: File,
-    log_every_n_steps: u64,
-}
-
-impl Log {
-    fn create(path: &Path, log_every_n_steps: u64) -> anyhow::Result<Self> {
-        let file = File::create(path).with_context(|| format!("cannot create `{}`", path.display()))?;
-        Ok(Self { file, log_every_n_steps })
-    }
-
-    fn hear(&mut self, event: &Event) {
-        if let Some(line) = event_line(event, self.log_every_n_steps) {
-            self.line(&line);
-        }
-    }
-
-    /// A log that cannot be written must not end the training it tells of.
-    fn line(&mut self, text: &str) {
-        if let Err(error) = writeln!(self.file, "{text}") {
-            tracing::warn!("cannot write out.log: {error}");
-        }
-    }
 }

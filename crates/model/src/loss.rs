@@ -30,6 +30,20 @@ impl LossOutput {
     }
 }
 
+impl LossOutput {
+    /// Adds another loss of the same features.
+    ///
+    /// # Errors
+    /// When shapes differ.
+    pub fn add(&mut self, other: &Self) -> Result<()> {
+        self.loss = (&self.loss + &other.loss)?;
+        self.d_image_features = (&self.d_image_features + &other.d_image_features)?;
+        self.d_text_features = (&self.d_text_features + &other.d_text_features)?;
+        self.d_logit_scale = (&self.d_logit_scale + &other.d_logit_scale)?;
+        Ok(())
+    }
+}
+
 /// Symmetric cross-entropy: each picture picks its text among the batch's, each text its picture.
 ///
 /// `image_features` and `text_features` are `[B, D]`, row `i` of one belonging to row `i` of the other; `logit_scale` is
@@ -91,6 +105,46 @@ fn sigmoid(image: &Tensor, text: &Tensor, log_scale: &Tensor, bias: &Tensor) -> 
     Ok(LossOutput { loss, d_image_features, d_text_features, d_logit_scale, d_logit_bias })
 }
 
+/// How far the student's choices are from the teacher's: the cross-entropy of its distributions over the batch, pictures over
+/// texts and texts over pictures, by those of the teacher, which has no gradient. The mean over the batch and both directions,
+/// as open_clip's `DistillClipLoss` adds it to the contrastive loss.
+///
+/// Features are pairs of `[B, D]`, pictures first, `D` of the teacher being its own; scales are stored logarithms of shape `[]`.
+///
+/// # Errors
+/// When shapes differ.
+pub fn distillation_loss(
+    student: [&Tensor; 2],
+    logit_scale: &Tensor,
+    teacher: [&Tensor; 2],
+    teacher_scale: &Tensor,
+) -> Result<LossOutput> {
+    distillation(student, logit_scale, teacher, teacher_scale).layer("distillation loss")
+}
+
+fn distillation(
+    [image, text]: [&Tensor; 2],
+    log_scale: &Tensor,
+    teacher: [&Tensor; 2],
+    teacher_scale: &Tensor,
+) -> candle_core::Result<LossOutput> {
+    let scale = log_scale.exp()?;
+    let logits = matmul::by_transposed(image, text, None)?.broadcast_mul(&scale)?;
+    let taught = matmul::by_transposed(teacher[0], teacher[1], None)?.broadcast_mul(&teacher_scale.exp()?)?;
+    let half = 0.5 / image.dim(0)? as f64;
+    let (mut loss, mut dlogits) = (Vec::new(), Vec::new());
+    for dim in [1, 0] {
+        let log_chosen = logits.broadcast_sub(&log_sum_exp(&logits, dim)?)?;
+        let wanted = taught.broadcast_sub(&log_sum_exp(&taught, dim)?)?.exp()?;
+        loss.push((log_chosen.mul(&wanted)?.sum_all()? * -half)?);
+        dlogits.push((log_chosen.exp()?.sub(&wanted)? * half)?);
+    }
+    let (loss, dlogits) = ((&loss[0] + &loss[1])?, (&dlogits[0] + &dlogits[1])?);
+    let d_logit_scale = dlogits.mul(&logits)?.sum_all()?;
+    let [d_image_features, d_text_features] = feature_gradients(image, text, &dlogits.broadcast_mul(&scale)?)?;
+    Ok(LossOutput { loss, d_image_features, d_text_features, d_logit_scale, d_logit_bias: None })
+}
+
 fn log_sum_exp(logits: &Tensor, dim: usize) -> candle_core::Result<Tensor> {
     let largest = logits.max_keepdim(dim)?;
     logits.broadcast_sub(&largest)?.exp()?.sum_keepdim(dim)?.log()?.add(&largest)
@@ -108,7 +162,7 @@ fn feature_gradients(image: &Tensor, text: &Tensor, dproducts: &Tensor) -> candl
 mod tests {
     use candle_core::{Device, Result, Tensor};
 
-    use super::{LossOutput, contrastive_loss, siglip_loss};
+    use super::{LossOutput, contrastive_loss, distillation_loss, siglip_loss};
     use crate::kernel::fixed;
 
     type Loss = fn(&Tensor, &Tensor, &Tensor, &Tensor) -> LossOutput;
@@ -147,6 +201,21 @@ mod tests {
     #[test]
     fn contrastive_gradients_are_those_of_finite_differences() -> Result<()> {
         check(|image, text, scale, _| contrastive_loss(image, text, scale).unwrap())
+    }
+
+    #[test]
+    fn distillation_gradients_are_those_of_finite_differences() -> Result<()> {
+        let teacher = |seed| fixed(&[3, 5], seed).to_dtype(candle_core::DType::F64).unwrap();
+        let (image, text, scale) = (teacher(7), teacher(8), Tensor::new(0.4f64, &Device::Cpu)?);
+        check(|image, text, scale, teacher| {
+            // The check's fourth argument is a number that is no bias here: it sets the teacher's scale.
+            let of = |seed| fixed(&[3, 5], seed).to_dtype(candle_core::DType::F64).unwrap();
+            distillation_loss([image, text], scale, [&of(7), &of(8)], teacher).unwrap()
+        })?;
+        // A student that is its teacher has nothing to learn: its loss is the entropy of its choices.
+        let same = distillation_loss([&image, &text], &scale, [&image, &text], &scale).unwrap();
+        assert!(same.d_image_features.abs()?.max_all()?.to_scalar::<f64>()? < 1e-15);
+        Ok(())
     }
 
     #[test]

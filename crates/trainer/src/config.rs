@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use loader::EpochSize;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::observer::Frequency;
 use crate::schedule::{Schedule, Shape};
 
 /// AdamW's constants.
@@ -29,11 +31,52 @@ pub fn optimizer_defaults(model: &str) -> (f64, AdamW) {
     (5e-4, AdamW { beta1: 0.9, beta2, eps, wd: 0.2 })
 }
 
+/// The learning rate after warm-up, as flags name it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Decay {
+    /// Half a cosine to zero.
+    Cosine,
+    /// The base rate throughout.
+    Const,
+    /// The base rate, then a polynomial descent over the last epochs.
+    ConstCooldown {
+        /// Epochs of the descent.
+        epochs: u64,
+        /// Exponent of the descent; 1 is linear.
+        power: f64,
+        /// Rate at the end of the descent.
+        end: f64,
+    },
+    /// The base rate from the very first step: no warm-up either.
+    Skipped,
+}
+
+/// Which checkpoints are written and which are kept. The last epoch is always saved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saving {
+    /// Epochs between two checkpoints that are kept; 0 keeps the last epoch's alone.
+    pub frequency: u64,
+    /// Steps between two checkpoints within epochs; each goes once there is a later one.
+    pub every_n_steps: Option<u64>,
+    /// Save every epoch, and have `epoch_latest` point to the newest.
+    pub most_recent: bool,
+    /// Keep the newest alone.
+    pub delete_previous: bool,
+}
+
+impl Saving {
+    /// Every epoch's, all of them kept.
+    pub fn every_epoch() -> Self {
+        Self { frequency: 1, every_n_steps: None, most_recent: false, delete_previous: false }
+    }
+}
+
 /// A training run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainConfig {
-    /// Folder of this run; created. Holds `checkpoints/` and `out.log`.
-    pub run_dir: PathBuf,
+    /// Folder of this run, made before; `None` writes nothing.
+    pub run_dir: Option<PathBuf>,
     /// Number of passes.
     pub epochs: u64,
     /// Base learning rate.
@@ -42,16 +85,14 @@ pub struct TrainConfig {
     pub adamw: AdamW,
     /// Warm-up, in optimizer steps.
     pub warmup: u64,
-    /// Schedule after warm-up.
-    pub schedule: Shape,
+    /// Learning rate after warm-up.
+    pub decay: Decay,
+    /// Batches that make one optimizer step.
+    pub accum_freq: u64,
     /// Largest global L2 norm of the gradients; `None` leaves them as they are.
     pub grad_clip_norm: Option<f64>,
-    /// Steps between two reports.
-    pub log_every_n_steps: u64,
-    /// Epochs between two checkpoints; the last epoch is always saved.
-    pub save_frequency: u64,
-    /// Epochs between two zero-shot evaluations, the last epoch included; 0 means never.
-    pub zeroshot_frequency: u64,
+    /// Checkpoints.
+    pub saving: Saving,
 }
 
 impl TrainConfig {
@@ -60,38 +101,124 @@ impl TrainConfig {
     /// # Errors
     /// Names the option, what was expected and what came.
     pub fn validate(&self) -> Result<()> {
-        let positive = [("--epochs", self.epochs), ("--log-every-n-steps", self.log_every_n_steps)];
-        for (option, value) in positive.into_iter().chain([("--save-frequency", self.save_frequency)]) {
+        for (option, value) in [
+            ("--epochs", self.epochs),
+            ("--accum-freq", self.accum_freq),
+            ("--save-every-n-steps", self.saving.every_n_steps.unwrap_or(1)),
+        ] {
             require(value > 0, option, "expected at least 1, got 0")?;
         }
-        require(self.lr > 0.0 && self.lr.is_finite(), "--lr", &format!("expected a positive number, got {}", self.lr))?;
+        let positive = |option, value: f64| {
+            require(value > 0.0 && value.is_finite(), option, &format!("expected a positive number, got {value}"))
+        };
+        positive("--lr", self.lr)?;
         for (option, beta) in [("--beta1", self.adamw.beta1), ("--beta2", self.adamw.beta2)] {
             require((0.0..1.0).contains(&beta), option, &format!("expected a number from 0 to below 1, got {beta}"))?;
         }
-        require(self.adamw.eps > 0.0, "--eps", &format!("expected a positive number, got {}", self.adamw.eps))?;
-        require(self.adamw.wd >= 0.0, "--wd", &format!("expected no negative number, got {}", self.adamw.wd))?;
-        let clip = self.grad_clip_norm.unwrap_or(1.0);
-        require(clip > 0.0, "--grad-clip-norm", &format!("expected a positive number, got {clip}"))
+        positive("--eps", self.adamw.eps)?;
+        let wd = self.adamw.wd;
+        require(wd >= 0.0 && wd.is_finite(), "--wd", &format!("expected no negative number, got {wd}"))?;
+        positive("--grad-clip-norm", self.grad_clip_norm.unwrap_or(1.0))?;
+        let Decay::ConstCooldown { epochs, power, end } = self.decay else { return Ok(()) };
+        let reason = format!("expected 1 to --epochs {}, got {epochs}", self.epochs);
+        require((1..=self.epochs).contains(&epochs), "--epochs-cooldown", &reason)?;
+        positive("--lr-cooldown-power", power)?;
+        require(end >= 0.0 && end.is_finite(), "--lr-cooldown-end", &format!("expected no negative number, got {end}"))
+    }
+
+    /// Optimizer steps of an epoch. Batches that do not fill a step are left out, as in open_clip.
+    ///
+    /// # Errors
+    /// When an epoch has fewer batches than one step takes.
+    pub fn steps_per_epoch(&self, size: EpochSize) -> Result<u64> {
+        let (steps, batches) = (size.num_batches / self.accum_freq.max(1), size.num_batches);
+        let reason = format!("an epoch has {batches} batches, fewer than the {} of one step", self.accum_freq);
+        require(steps > 0, "--accum-freq", &reason)?;
+        Ok(steps)
     }
 
     /// The learning rates of the whole run, given its number of steps.
     pub fn schedule(&self, steps_per_epoch: u64) -> Schedule {
-        let total_steps = steps_per_epoch * self.epochs;
-        Schedule { base: self.lr, warmup: self.warmup, total_steps, shape: self.schedule }
+        let shape = match self.decay {
+            Decay::Cosine => Shape::Cosine,
+            Decay::Const | Decay::Skipped => Shape::Const,
+            Decay::ConstCooldown { epochs, power, end } => {
+                Shape::ConstCooldown { cooldown_steps: epochs * steps_per_epoch, power, end }
+            }
+        };
+        let warmup = if self.decay == Decay::Skipped { 0 } else { self.warmup };
+        Schedule { base: self.lr, warmup, total_steps: steps_per_epoch * self.epochs, shape }
     }
 
-    /// Whether something that happens every `frequency` epochs is due after `completed` epochs; the last
-    /// epoch counts always, a frequency of 0 never.
-    pub fn is_due(&self, frequency: u64, completed: u64) -> bool {
-        frequency > 0 && (completed.is_multiple_of(frequency) || completed == self.epochs)
+    /// Something that happens every `every` epochs, and after the last.
+    pub fn frequency(&self, every: u64) -> Frequency {
+        Frequency { every, last: self.epochs }
     }
 
     /// Where checkpoints go.
-    pub fn checkpoint_dir(&self) -> PathBuf {
-        self.run_dir.join("checkpoints")
+    pub fn checkpoint_dir(&self) -> Option<PathBuf> {
+        self.run_dir.as_ref().map(|folder| folder.join("checkpoints"))
     }
 }
 
 fn require(holds: bool, option: &'static str, reason: &str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Config { option, reason: reason.to_owned() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> TrainConfig {
+        let (lr, adamw) = optimizer_defaults("ViT-B-32");
+        TrainConfig {
+            run_dir: None,
+            epochs: 4,
+            lr,
+            adamw,
+            warmup: 3,
+            decay: Decay::Cosine,
+            accum_freq: 2,
+            grad_clip_norm: None,
+            saving: Saving::every_epoch(),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_named() {
+        assert!(config().validate().is_ok());
+        let cooldown = |epochs, power, end| Decay::ConstCooldown { epochs, power, end };
+        type Change<'a> = &'a dyn Fn(&mut TrainConfig);
+        let changes: [(&str, Change<'_>); 8] = [
+            ("--lr", &|c| c.lr = f64::NAN),
+            ("--epochs", &|c| c.epochs = 0),
+            ("--accum-freq", &|c| c.accum_freq = 0),
+            ("--save-every-n-steps", &|c| c.saving.every_n_steps = Some(0)),
+            ("--wd", &|c| c.adamw.wd = f64::INFINITY),
+            ("--epochs-cooldown", &|c| c.decay = cooldown(5, 1.0, 0.0)),
+            ("--lr-cooldown-power", &|c| c.decay = cooldown(1, 0.0, 0.0)),
+            ("--lr-cooldown-end", &|c| c.decay = cooldown(1, 1.0, -1.0)),
+        ];
+        for (option, change) in changes {
+            let mut changed = config();
+            change(&mut changed);
+            let message = changed.validate().unwrap_err().to_string();
+            assert!(message.starts_with(option), "{message}");
+        }
+    }
+
+    #[test]
+    fn batches_that_fill_no_step_are_left_out() {
+        let size = |num_batches| EpochSize { num_batches, num_samples: 8 * num_batches };
+        assert_eq!(config().steps_per_epoch(size(9)).unwrap(), 4);
+        assert!(config().steps_per_epoch(size(1)).unwrap_err().to_string().contains("fewer than the 2"));
+    }
+
+    #[test]
+    fn a_cooldown_is_counted_in_epochs_and_a_skipped_schedule_has_no_warmup() {
+        let decay = Decay::ConstCooldown { epochs: 1, power: 1.0, end: 0.0 };
+        let schedule = TrainConfig { decay, ..config() }.schedule(10);
+        assert_eq!((schedule.rate(29), schedule.rate(35)), (5e-4, 2.5e-4));
+        assert_eq!(TrainConfig { decay: Decay::Skipped, ..config() }.schedule(10).rate(0), 5e-4);
+    }
 }

@@ -54,15 +54,19 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
-    /// The loss stopped being a number.
-    #[error("the loss of step {step} is {loss}; first keys of the batch: {keys}")]
-    NonFiniteLoss {
-        /// Optimizer step, from 0.
+    /// The loss or its gradient stopped being a number.
+    #[error("the {what} of step {step} is {value}; first keys of the batch: {keys}; {snapshot}")]
+    NonFinite {
+        /// Which of the two.
+        what: &'static str,
+        /// Step, from 0.
         step: u64,
         /// What it was.
-        loss: f64,
+        value: f64,
         /// Some of the samples in the batch.
         keys: String,
+        /// What was saved of it, and where.
+        snapshot: String,
     },
     /// A picture or the classes have features that are not numbers.
     #[error("the model's features are not numbers, first seen at picture `{key}`: its weights are damaged or diverged")]

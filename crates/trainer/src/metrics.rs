@@ -5,11 +5,12 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::observer::Observer;
 
 /// The metrics of one evaluation, in the order of insertion.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,9 +39,9 @@ impl Metrics {
         &self.0
     }
 
-    /// All metrics, by value.
-    pub fn into_entries(self) -> Map<String, Value> {
-        self.0
+    /// Takes the metrics of another evaluation of the same moment in.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
     }
 
     /// Appends them as one line to `path`.
@@ -51,5 +52,34 @@ impl Metrics {
         let mut file = OpenOptions::new().create(true).append(true).open(path).map_err(Error::io("open", path))?;
         let line = format!("{}\n", Value::Object(self.0.clone()));
         file.write_all(line.as_bytes()).map_err(Error::io("append to", path))
+    }
+}
+
+/// Writes the metrics of every evaluation to one file.
+pub struct ResultsFile(PathBuf);
+
+impl ResultsFile {
+    /// Appends to `path`, which is made.
+    ///
+    /// # Errors
+    /// When the file cannot be opened for writing.
+    pub fn open(path: PathBuf) -> Result<Self> {
+        OpenOptions::new().create(true).append(true).open(&path).map_err(Error::io("open", &path))?;
+        Ok(Self(path))
+    }
+
+    /// The last epoch that was evaluated, by what the file holds; lines that are none are passed over.
+    pub fn last_epoch(path: &Path) -> Option<u64> {
+        let text = std::fs::read_to_string(path).ok()?;
+        let epoch = |line: &str| serde_json::from_str::<Value>(line).ok()?.get("epoch")?.as_u64();
+        text.lines().filter_map(epoch).max()
+    }
+}
+
+impl Observer for ResultsFile {
+    fn on_evaluation(&mut self, metrics: &Metrics) {
+        if let Err(error) = metrics.append_to(&self.0) {
+            tracing::warn!("{error}");
+        }
     }
 }

@@ -1,38 +1,45 @@
-//! What a run tells while it goes: steps, checkpoints, evaluations. The terminal, `out.log` and JSON are
-//! written from these by whoever runs the trainer.
+//! What a run tells while it goes, as plain numbers: steps, checkpoints, the end. [`crate::observer::Observer`]s hear them.
 
 use std::path::PathBuf;
 
 use loader::LoaderMetrics;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Metrics;
-
 /// One optimizer step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StepReport {
     /// Epoch, from 0.
     pub epoch: u64,
-    /// Optimizer step of the whole run, from 0.
+    /// Step of the whole run, from 0.
     pub step: u64,
     /// Step within the epoch, from 0.
     pub step_in_epoch: u64,
     /// Steps of an epoch.
     pub steps_per_epoch: u64,
+    /// Steps of the whole run.
+    pub total_steps: u64,
     /// Pairs seen in this epoch, this step's included.
     pub samples_seen: u64,
     /// Pairs of an epoch.
     pub samples_per_epoch: u64,
-    /// Contrastive loss of the batch.
+    /// Loss of the batch: all its parts together.
     pub loss: f64,
+    /// The part that compares pictures and texts.
+    pub contrastive_loss: f64,
+    /// The part that compares with a teacher, where there is one.
+    pub distill_loss: Option<f64>,
     /// Mean loss of the epoch so far.
     pub mean_loss: f64,
     /// Learning rate of the step.
     pub lr: f64,
     /// exp(logit_scale) after the step, at most 100.
     pub logit_scale: f64,
-    /// Global L2 norm of the gradients before clipping.
+    /// Global L2 norm of the gradients before clipping; infinite or NaN where the step was skipped.
     pub grad_norm: f64,
+    /// Factor on the loss, where gradients pass through 16 bits.
+    pub loss_scale: Option<f64>,
+    /// Steps skipped so far because a scaled gradient overflowed.
+    pub skipped_steps: u64,
     /// Seconds spent waiting for the batch.
     pub data_seconds: f64,
     /// Seconds from the previous step's end to this one's.
@@ -43,20 +50,15 @@ pub struct StepReport {
     pub loading: LoaderMetrics,
 }
 
-/// What happened.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A step was taken. Every step is told; whoever listens picks.
-    Step(StepReport),
-    /// A checkpoint was sealed.
-    Saved {
-        /// Epochs completed.
-        epoch: u64,
-        /// Its folder.
-        path: PathBuf,
-    },
-    /// An evaluation ended.
-    Evaluated(Metrics),
+/// A checkpoint that was sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Saved {
+    /// Epochs completed.
+    pub epoch: u64,
+    /// Steps taken.
+    pub steps: u64,
+    /// Its folder.
+    pub path: PathBuf,
 }
 
 /// How a run ended.
@@ -64,9 +66,11 @@ pub enum Event {
 pub struct TrainReport {
     /// Epochs completed.
     pub epochs: u64,
-    /// Optimizer steps taken.
+    /// Steps taken, those before a resume included.
     pub steps: u64,
-    /// Pairs seen.
+    /// Of these skipped because a scaled gradient overflowed.
+    pub skipped_steps: u64,
+    /// Pairs seen, those before a resume included.
     pub samples_seen: u64,
     /// Loss of the last step.
     pub loss: f64,

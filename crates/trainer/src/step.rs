@@ -1,14 +1,16 @@
 //! One optimizer step: forward, loss, backward, clip, update, clamp.
 
 use candle_core::Tensor;
-use model::clip::Clip;
-use model::loss::{LossOutput, contrastive_loss, siglip_loss};
+use model::clip::{Clip, Precision, Saved};
+use model::loss::LossOutput;
 use model::parameters::Gradients;
 use model::{Features, Mode, Noise};
 
 use crate::config::AdamW;
 use crate::error::Result;
+use crate::objective::{Objective, Teaching};
 use crate::optimizer::Optimizer;
+use crate::scaler::LossScaler;
 
 /// `logit_scale` is kept between 0 and ln 100, as CLIP was trained.
 const LOGIT_SCALE_MAX: f64 = 4.605_170_185_988_092;
@@ -21,50 +23,105 @@ pub struct Trainer {
     pub optimizer: Optimizer,
     /// Seed of what is dropped in training; ranks that see different pairs take different ones.
     pub seed: u64,
+    /// What is made small.
+    pub objective: Objective,
+    /// Whether batch norm of the image tower follows the batches.
+    pub image_statistics: Statistics,
+    /// The scale of the loss, where gradients pass through 16 bits that have not the range of 32.
+    pub scaler: Option<LossScaler>,
+    steps: u64,
     gradients: Gradients,
     grad_clip_norm: Option<f64>,
+}
+
+/// Whether batch norm of a tower uses and learns the batch's statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statistics {
+    /// The batch's; the running ones follow.
+    Follow,
+    /// The running ones, as they are.
+    Frozen,
+}
+
+/// What became of a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Parameters moved.
+    Taken,
+    /// A scaled gradient overflowed: nothing moved, and the scale is half of what it was.
+    Skipped,
+    /// The loss, or an unscaled gradient, is not finite: nothing changed at all.
+    NonFinite,
 }
 
 /// What a step computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stepped {
-    /// Contrastive loss of the batch.
+    /// Loss of the batch: all its parts.
     pub loss: f64,
+    /// Of this, what compares with a teacher.
+    pub distill_loss: Option<f64>,
     /// Global L2 norm of the gradients before clipping.
     pub grad_norm: f64,
     /// exp(logit_scale) after the step.
     pub logit_scale: f64,
+    /// Whether parameters moved.
+    pub outcome: Outcome,
+}
+
+/// A loss, its gradients, and the teacher's part of it.
+struct Lost {
+    output: LossOutput,
+    loss: f64,
+    distill_loss: Option<f64>,
 }
 
 impl Trainer {
-    /// A trainer at step 0.
+    /// A trainer at step 0. A model with a logit bias is trained with the sigmoid loss, unless another objective is set.
     ///
     /// # Errors
     /// When the device is out of memory.
     pub fn new(clip: Clip, adamw: AdamW, grad_clip_norm: Option<f64>) -> Result<Self> {
         let optimizer = Optimizer::new(adamw, clip.parameters())?;
         let gradients = Gradients::new(clip.parameters());
-        Ok(Self { clip, optimizer, seed: 0, gradients, grad_clip_norm })
+        let objective = if clip.logit_bias_id().is_some() { Objective::Sigmoid } else { Objective::Contrastive };
+        let scaler = (clip.precision() == Precision::Fp16).then(LossScaler::default);
+        let image_statistics = Statistics::Follow;
+        Ok(Self { clip, optimizer, seed: 0, objective, image_statistics, scaler, steps: 0, gradients, grad_clip_norm })
     }
 
-    /// Steps on `pixel_values [B, 3, H, W]` and `input_ids [B, L]` at learning rate `lr`. A loss that
-    /// is not finite is returned as it is, and changes nothing.
+    /// Steps so far, skipped ones included: what learning rates go by.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Goes on behind so many steps.
+    pub(crate) fn set_steps(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Steps on `pixel_values [B, 3, H, W]` and `input_ids [B, L]` at learning rate `lr`.
     ///
     /// Host–device syncs: the loss, the gradients' norm, the logit scale.
     ///
     /// # Errors
     /// When shapes do not fit the model or the device fails.
     pub fn step(&mut self, pixel_values: &Tensor, input_ids: &Tensor, lr: f64) -> Result<Stepped> {
-        let (features, saved) = self.clip.forward(pixel_values, input_ids, self.mode(0))?;
-        let output = self.loss(&features)?;
-        let loss = output.value()?;
-        if !loss.is_finite() {
-            return self.unchanged(loss);
+        let (features, saved) = self.forward(pixel_values, input_ids, 0)?;
+        let teaching = self.objective.teaching([(pixel_values, input_ids)])?;
+        let lost = self.loss(&features, teaching.as_ref())?;
+        if !lost.loss.is_finite() {
+            return self.unchanged(&lost);
         }
-        self.clip.track(&saved.image)?;
+        let seen = saved.image.seen();
         self.gradients.clear();
-        self.clip.backward(saved, &output.d_image_features, &output.d_text_features, &mut self.gradients)?;
-        self.finish(output, loss, lr)
+        let [image, text] = self.scaled(&lost.output)?;
+        self.clip.backward(saved, &image, &text, &mut self.gradients)?;
+        let stepped = self.finish(lost, lr)?;
+        if stepped.outcome != Outcome::NonFinite {
+            self.clip.track_seen(&seen)?;
+        }
+        Ok(stepped)
     }
 
     /// Steps once on several batches as if they were one: features of all of them first, the loss over all of them, then
@@ -80,73 +137,108 @@ impl Trainer {
         let mut parts = (Vec::with_capacity(batches.len()), Vec::with_capacity(batches.len()));
         let mut seen = Vec::new();
         for (index, (pixel_values, input_ids)) in batches.iter().enumerate() {
-            let (features, saved) = self.clip.forward(pixel_values, input_ids, self.mode(index))?;
+            let (features, saved) = self.forward(pixel_values, input_ids, index)?;
             parts.0.push(features.image);
             parts.1.push(features.text);
             seen.push(saved.image.seen());
         }
-        let output = self.loss(&Features { image: Tensor::cat(&parts.0, 0)?, text: Tensor::cat(&parts.1, 0)? })?;
-        let loss = output.value()?;
-        if !loss.is_finite() {
-            return self.unchanged(loss);
+        let features = Features { image: Tensor::cat(&parts.0, 0)?, text: Tensor::cat(&parts.1, 0)? };
+        let teaching = self.objective.teaching(batches.iter().map(|(pixels, ids)| (pixels, ids)))?;
+        let lost = self.loss(&features, teaching.as_ref())?;
+        if !lost.loss.is_finite() {
+            return self.unchanged(&lost);
         }
         self.gradients.clear();
+        let [d_image, d_text] = self.scaled(&lost.output)?;
         let mut first = 0;
         for (index, (pixel_values, input_ids)) in batches.iter().enumerate() {
-            let (_, saved) = self.clip.forward(pixel_values, input_ids, self.mode(index))?;
+            let (_, saved) = self.forward(pixel_values, input_ids, index)?;
             let count = pixel_values.dim(0)?;
             let part = |gradient: &Tensor| gradient.narrow(0, first, count)?.contiguous();
-            let (image, text) = (part(&output.d_image_features)?, part(&output.d_text_features)?);
-            self.clip.backward(saved, &image, &text, &mut self.gradients)?;
+            self.clip.backward(saved, &part(&d_image)?, &part(&d_text)?, &mut self.gradients)?;
             first += count;
         }
-        seen.iter().try_for_each(|seen| self.clip.track_seen(seen))?;
-        self.finish(output, loss, lr)
+        let stepped = self.finish(lost, lr)?;
+        if stepped.outcome != Outcome::NonFinite {
+            seen.iter().try_for_each(|seen| self.clip.track_seen(seen))?;
+        }
+        Ok(stepped)
     }
 
-    /// What is dropped in batch `index` of this step; the same when the batch goes through the towers again.
-    fn mode(&self, index: usize) -> Mode {
-        Mode::Training(Noise::new(self.seed.wrapping_add((index as u64) << 32), self.optimizer.steps()))
+    /// Both towers on batch `index` of this step. What is dropped is the same when the batch goes through them again.
+    fn forward(&self, pixel_values: &Tensor, input_ids: &Tensor, index: usize) -> Result<(Features, Saved)> {
+        let mode = Mode::Training(Noise::new(self.seed.wrapping_add((index as u64) << 32), self.steps));
+        let of_image = if self.image_statistics == Statistics::Frozen { Mode::Evaluation } else { mode };
+        let (image, image_saved) = self.clip.forward_image(pixel_values, of_image)?;
+        let (text, text_saved) = self.clip.forward_text(input_ids, mode)?;
+        Ok((Features { image, text }, Saved { image: image_saved, text: text_saved }))
     }
 
-    /// The sigmoid loss for a model with a logit bias, else the contrastive one.
-    fn loss(&self, features: &Features) -> Result<LossOutput> {
-        let parameters = self.clip.parameters();
-        let scale = parameters.value(self.clip.logit_scale_id());
-        Ok(match self.clip.logit_bias_id() {
-            None => contrastive_loss(&features.image, &features.text, scale)?,
-            Some(bias) => siglip_loss(&features.image, &features.text, scale, parameters.value(bias))?,
-        })
+    fn loss(&self, features: &Features, teaching: Option<&Teaching>) -> Result<Lost> {
+        let (output, distill) = self.objective.loss(&self.clip, features, teaching)?;
+        let loss = output.value()?;
+        let distill_loss = distill.map(|loss| loss.to_dtype(candle_core::DType::F64)?.to_scalar()).transpose()?;
+        Ok(Lost { output, loss, distill_loss })
     }
 
-    fn unchanged(&self, loss: f64) -> Result<Stepped> {
-        Ok(Stepped { loss, grad_norm: f64::NAN, logit_scale: self.clip.logit_scale()? })
+    /// Gradients of the features, as large as the scaler wants them on their way back.
+    fn scaled(&self, output: &LossOutput) -> Result<[Tensor; 2]> {
+        let scale = self.scaler.map_or(1.0, |scaler| scaler.scale);
+        let scaled = |gradient: &Tensor| if scale == 1.0 { Ok(gradient.clone()) } else { gradient.affine(scale, 0.0) };
+        Ok([scaled(&output.d_image_features)?, scaled(&output.d_text_features)?])
     }
 
-    fn finish(&mut self, output: LossOutput, loss: f64, lr: f64) -> Result<Stepped> {
-        let bias = self.clip.logit_bias_id().zip(output.d_logit_bias);
-        for (id, gradient) in bias.into_iter().chain([(self.clip.logit_scale_id(), output.d_logit_scale)]) {
+    fn unchanged(&self, lost: &Lost) -> Result<Stepped> {
+        self.stepped(lost, f64::NAN, Outcome::NonFinite)
+    }
+
+    fn stepped(&self, lost: &Lost, grad_norm: f64, outcome: Outcome) -> Result<Stepped> {
+        let (loss, distill_loss) = (lost.loss, lost.distill_loss);
+        Ok(Stepped { loss, distill_loss, grad_norm, logit_scale: self.clip.logit_scale()?, outcome })
+    }
+
+    fn finish(&mut self, lost: Lost, lr: f64) -> Result<Stepped> {
+        if let Some(scaler) = &self.scaler {
+            self.gradients.scale(1.0 / scaler.scale)?;
+        }
+        let bias = self.clip.logit_bias_id().zip(lost.output.d_logit_bias.clone());
+        let scale = (self.clip.logit_scale_id(), lost.output.d_logit_scale.clone());
+        for (id, gradient) in bias.into_iter().chain([scale]) {
             if self.clip.parameters().trainable(id) {
                 self.gradients.accumulate(id, gradient)?;
             }
         }
-        let grad_norm = self.clip_gradients()?;
+        let norm = self.gradients.norm()?;
+        if !norm.is_finite() {
+            return self.overflowed(&lost, norm);
+        }
+        self.clip_gradients(norm)?;
         self.optimizer.step(self.clip.parameters_mut(), &self.gradients, lr)?;
         self.clamp_logit_scale()?;
-        Ok(Stepped { loss, grad_norm, logit_scale: self.clip.logit_scale()? })
+        self.steps += 1;
+        self.scaler.iter_mut().for_each(LossScaler::took);
+        self.stepped(&lost, norm, Outcome::Taken)
     }
 
-    /// Scales the gradients down to the largest norm allowed, as `torch.nn.utils.clip_grad_norm_` does;
-    /// returns their norm before.
-    fn clip_gradients(&mut self) -> Result<f64> {
-        let norm = self.gradients.norm()?;
-        if let Some(largest) = self.grad_clip_norm {
-            let factor = largest / (norm + 1e-6);
-            if factor < 1.0 {
-                self.gradients.scale(factor)?;
+    /// Lowers the scale and passes the step over; without a scale to lower, or none that helps, the run cannot go on.
+    fn overflowed(&mut self, lost: &Lost, norm: f64) -> Result<Stepped> {
+        match &mut self.scaler {
+            Some(scaler) if !scaler.is_exhausted() => {
+                scaler.skipped();
+                self.steps += 1;
+                self.stepped(lost, norm, Outcome::Skipped)
             }
+            _ => self.stepped(lost, norm, Outcome::NonFinite),
         }
-        Ok(norm)
+    }
+
+    /// Scales the gradients down to the largest norm allowed, as `torch.nn.utils.clip_grad_norm_` does.
+    fn clip_gradients(&mut self, norm: f64) -> Result<()> {
+        let factor = self.grad_clip_norm.map_or(1.0, |largest| largest / (norm + 1e-6));
+        if factor < 1.0 {
+            self.gradients.scale(factor)?;
+        }
+        Ok(())
     }
 
     fn clamp_logit_scale(&mut self) -> Result<()> {

@@ -1,21 +1,17 @@
 //! The training loop: learning rate, step, log, checkpoint, evaluation.
 
-use std::collections::VecDeque;
-use std::time::Instant;
-
 use loader::{Batch, Batches, Loader, LoaderPosition, LoaderStats, Stop};
-use model::tokenizer::Tokenizer;
 
-use crate::checkpoint;
+use crate::checkpoint::{self, Keeper, Moment};
+use crate::clock::Clock;
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
-use crate::evaluate::zero_shot::Prepared;
-use crate::evaluate::{ZeroShotReport, ZeroShotTask};
 use crate::input;
 use crate::metrics::Metrics;
-use crate::report::{Event, StepReport, TrainReport};
+use crate::observer::{Evaluator, Observer};
+use crate::report::{Saved, StepReport, TrainReport};
 use crate::schedule::Schedule;
-use crate::step::{Stepped, Trainer};
+use crate::step::{Outcome, Stepped, Trainer};
 
 /// Everything a run works with.
 pub struct Run<'a> {
@@ -25,16 +21,32 @@ pub struct Run<'a> {
     pub trainer: Trainer,
     /// Where batches come from.
     pub loader: &'a Loader,
-    /// Where in its data the run begins.
-    pub position: LoaderPosition,
-    /// Tokenizer of the zero-shot prompts.
-    pub tokenizer: &'a Tokenizer,
-    /// What is evaluated, and how often the configuration says.
-    pub tasks: Vec<(ZeroShotTask, Prepared)>,
+    /// Where the run begins.
+    pub start: Start,
     /// Set from outside to stop after the step under way.
     pub stop: &'a Stop,
+    /// What is evaluated after epochs.
+    pub evaluator: &'a mut dyn Evaluator,
     /// Hears of every step, checkpoint and evaluation.
-    pub listener: &'a mut dyn FnMut(Event),
+    pub observer: &'a mut dyn Observer,
+}
+
+/// Where a run begins.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The next batch.
+    pub position: LoaderPosition,
+    /// What was counted before.
+    pub moment: Moment,
+    /// Whether the evaluations of the epoch just completed are still to be done.
+    pub owes_evaluation: bool,
+}
+
+impl Start {
+    /// The start of a new run.
+    pub fn of(loader: &Loader) -> Self {
+        Self { position: loader.start(), moment: Moment::default(), owes_evaluation: false }
+    }
 }
 
 /// What a finished run leaves in memory.
@@ -43,10 +55,22 @@ pub struct Trained {
     pub report: TrainReport,
     /// Model and optimizer.
     pub trainer: Trainer,
-    /// The last evaluation of every task.
-    pub zero_shot: Vec<ZeroShotReport>,
     /// What the loader met, losses included.
     pub loader: LoaderStats,
+}
+
+/// A run under way.
+struct Training<'a> {
+    run: Run<'a>,
+    schedule: Schedule,
+    steps_per_epoch: u64,
+    batches: Batches,
+    /// Behind the last step: batches that were taken for a step that was not are before it.
+    position: LoaderPosition,
+    moment: Moment,
+    keeper: Keeper,
+    clock: Clock,
+    report: TrainReport,
 }
 
 /// Trains for the configured number of epochs.
@@ -54,167 +78,197 @@ pub struct Trained {
 /// # Errors
 /// When the configuration cannot be met, the data run out, a file cannot be written, or the loss stops
 /// being a number.
-pub fn train(mut run: Run<'_>) -> Result<Trained> {
+pub fn train(run: Run<'_>) -> Result<Trained> {
     run.config.validate()?;
-    let folder = run.config.checkpoint_dir();
-    std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-    let size = run.loader.epoch_size();
-    let schedule = run.config.schedule(size.num_batches);
-    let started = Instant::now();
-    let mut clock = Clock::new();
-    let mut report = TrainReport::default();
-    let mut zero_shot = Vec::new();
-    let mut batches = run.loader.batches_from(&run.position)?;
-    for epoch in run.position.epoch..run.config.epochs {
-        train_epoch(&mut run, &mut batches, epoch, &schedule, &mut clock, &mut report)?;
-        if report.interrupted {
-            break;
-        }
-        report.epochs = epoch + 1;
-        if run.config.is_due(run.config.save_frequency, report.epochs) {
-            let path = checkpoint::save(&run.trainer, batches.position(), &folder, report.epochs)?;
-            report.checkpoint = Some(path.clone());
-            (run.listener)(Event::Saved { epoch: report.epochs, path });
-        }
-        if run.config.is_due(run.config.zeroshot_frequency, report.epochs) {
-            match evaluate(&mut run, report.epochs) {
-                Err(Error::Interrupted) => report.interrupted = true,
-                evaluated => zero_shot = evaluated?,
-            }
-        }
-        clock.restart();
-        if report.interrupted {
-            break;
-        }
+    let steps_per_epoch = run.config.steps_per_epoch(run.loader.epoch_size())?;
+    let Start { position, moment, owes_evaluation } = run.start.clone();
+    let mut training = Training {
+        schedule: run.config.schedule(steps_per_epoch),
+        steps_per_epoch,
+        batches: run.loader.batches_from(&position)?,
+        keeper: Keeper::new(run.config.checkpoint_dir(), run.config.saving, run.trainer.steps())?,
+        position,
+        moment,
+        clock: Clock::new(),
+        report: TrainReport { steps: run.trainer.steps(), epochs: moment.epoch, ..TrainReport::default() },
+        run,
+    };
+    if owes_evaluation {
+        training.evaluate()?;
     }
-    report.seconds = started.elapsed().as_secs_f64();
-    report.samples_per_second = report.samples_seen as f64 / clock.stepping.max(f64::MIN_POSITIVE);
-    Ok(Trained { report, trainer: run.trainer, zero_shot, loader: run.loader.stats() })
+    while training.moment.epoch < training.run.config.epochs && !training.report.interrupted {
+        training.epoch()?;
+    }
+    Ok(training.end())
 }
 
-fn train_epoch(
-    run: &mut Run<'_>,
-    batches: &mut Batches,
-    epoch: u64,
-    schedule: &Schedule,
-    clock: &mut Clock,
-    report: &mut TrainReport,
-) -> Result<()> {
-    let size = run.loader.epoch_size();
-    let mut losses = 0.0;
-    let left = batches.left_in_epoch();
-    // What is left of an epoch that was begun before comes behind the steps that were taken then.
-    let first = size.num_batches.saturating_sub(left);
-    for step_in_epoch in first..first + left {
-        // There is no batch once the run is told to stop.
-        let Some(batch) = batches.next().transpose()? else { break };
-        let data_seconds = clock.waited();
-        let step = run.trainer.optimizer.steps();
-        let lr = schedule.rate(step);
-        let stepped = step_on(&mut run.trainer, &batch, lr)?;
-        if !stepped.loss.is_finite() {
-            return Err(non_finite(step, &batch, stepped.loss));
+impl Training<'_> {
+    fn epoch(&mut self) -> Result<()> {
+        let (saving, epochs) = (self.run.config.saving, self.run.config.epochs);
+        while self.moment.steps_in_epoch < self.steps_per_epoch {
+            if !self.step()? {
+                return self.interrupted();
+            }
+            let is_last = self.moment.steps_in_epoch == self.steps_per_epoch;
+            if !is_last && saving.every_n_steps.is_some_and(|n| self.run.trainer.steps().is_multiple_of(n)) {
+                self.save()?;
+            }
+            if !is_last && self.run.stop.is_set() {
+                return self.interrupted();
+            }
         }
-        losses += stepped.loss;
-        report.loss = stepped.loss;
-        report.steps = step + 1;
-        report.samples_seen += batch.keys.len() as u64;
-        let step_seconds = clock.stepped(batch.keys.len());
-        let per_step = size.num_samples / size.num_batches.max(1);
-        (run.listener)(Event::Step(StepReport {
-            epoch,
+        if !self.pass_over_rest()? {
+            return self.interrupted();
+        }
+        self.moment = self.moment.next_epoch();
+        self.report.epochs = self.moment.epoch;
+        if self.keeper.is_due(self.moment.epoch, epochs) {
+            self.save()?;
+        }
+        if self.run.stop.is_set() {
+            return self.interrupted();
+        }
+        self.evaluate()
+    }
+
+    /// One step and its report; `false` where there are no batches, since the run was told to stop.
+    fn step(&mut self) -> Result<bool> {
+        let Some(batches) = self.take(self.run.config.accum_freq)? else { return Ok(false) };
+        let data_seconds = self.clock.waited();
+        let step = self.run.trainer.steps();
+        let lr = self.schedule.rate(step);
+        let stepped = step_on(&mut self.run.trainer, &batches, lr)?;
+        if stepped.outcome == Outcome::NonFinite {
+            return Err(self.non_finite(step, &batches, stepped));
+        }
+        self.position = self.batches.position().clone();
+        let samples = batches.iter().map(|batch| batch.keys.len()).sum::<usize>();
+        self.moment = self.moment.after_step(samples as u64, stepped.loss);
+        let step_seconds = self.clock.stepped(samples);
+        let report = self.step_report(step, stepped, [lr, data_seconds, step_seconds]);
+        (self.report.steps, self.report.loss) = (step + 1, stepped.loss);
+        self.run.observer.on_step(&report, &batches);
+        Ok(true)
+    }
+
+    /// The next batches; `None` once the run is told to stop.
+    fn take(&mut self, count: u64) -> Result<Option<Vec<Batch>>> {
+        (0..count).map(|_| Ok(self.batches.next().transpose()?)).collect()
+    }
+
+    /// Batches at the end of an epoch that do not fill a step.
+    fn pass_over_rest(&mut self) -> Result<bool> {
+        let rest = match self.batches.position() {
+            position if position.samples > 0 => self.batches.left_in_epoch(),
+            _ => 0,
+        };
+        let passed = self.take(rest)?.is_some();
+        if passed {
+            self.position = self.batches.position().clone();
+        }
+        Ok(passed)
+    }
+
+    fn step_report(&self, step: u64, stepped: Stepped, [lr, data_seconds, step_seconds]: [f64; 3]) -> StepReport {
+        let size = self.run.loader.epoch_size();
+        let moment = &self.moment;
+        let scaler = self.run.trainer.scaler;
+        StepReport {
+            epoch: moment.epoch,
             step,
-            step_in_epoch,
-            steps_per_epoch: size.num_batches,
-            samples_seen: (step_in_epoch + 1) * per_step,
+            step_in_epoch: moment.steps_in_epoch - 1,
+            steps_per_epoch: self.steps_per_epoch,
+            total_steps: self.schedule.total_steps,
+            samples_seen: moment.steps_in_epoch * self.run.config.accum_freq * size.num_samples
+                / size.num_batches.max(1),
             samples_per_epoch: size.num_samples,
             loss: stepped.loss,
-            mean_loss: losses / (step_in_epoch + 1 - first) as f64,
+            contrastive_loss: stepped.loss - stepped.distill_loss.unwrap_or(0.0),
+            distill_loss: stepped.distill_loss,
+            mean_loss: moment.loss_sum / moment.steps_in_epoch as f64,
             lr,
             logit_scale: stepped.logit_scale,
             grad_norm: stepped.grad_norm,
+            loss_scale: scaler.map(|scaler| scaler.scale),
+            skipped_steps: scaler.map_or(0, |scaler| scaler.skipped),
             data_seconds,
             step_seconds,
-            samples_per_second: clock.samples_per_second(),
-            loading: batches.metrics(),
-        }));
-        if run.stop.is_set() {
-            break;
+            samples_per_second: self.clock.recent_rate(),
+            loading: self.batches.metrics(),
         }
     }
-    report.interrupted = run.stop.is_set();
-    Ok(())
+
+    /// Keeps what led to it: the state before the step, and the batches.
+    fn non_finite(&self, step: u64, batches: &[Batch], stepped: Stepped) -> Error {
+        let keys: Vec<&str> = batches.iter().flat_map(|batch| &batch.keys).map(|key| key.as_str()).take(8).collect();
+        let (what, value) = match stepped.loss.is_finite() {
+            true => ("norm of the gradients", stepped.grad_norm),
+            false => ("loss", stepped.loss),
+        };
+        let kept = self.run.config.run_dir.as_ref().map(|folder| {
+            let folder = folder.join(format!("non-finite-step_{step}"));
+            checkpoint::snapshot(&self.run.trainer, &self.position, &self.moment, batches, &folder)
+        });
+        let snapshot = match kept {
+            None => "nothing was saved, since --logs is None".to_owned(),
+            Some(Ok(path)) => format!("weights, optimizer and batch are in `{}`", path.display()),
+            Some(Err(error)) => format!("the state could not be saved: {error}"),
+        };
+        Error::NonFinite { what, step, value, keys: keys.join(", "), snapshot }
+    }
+
+    /// Saves where the run stands, unless that is saved already.
+    fn save(&mut self) -> Result<()> {
+        let (trainer, moment) = (&self.run.trainer, &self.moment);
+        if let Some(path) = self.keeper.save(trainer, &self.position, moment)? {
+            self.report.checkpoint = Some(path.clone());
+            self.run.observer.on_checkpoint(&Saved { epoch: moment.epoch, steps: trainer.steps(), path });
+        }
+        self.clock.restart();
+        Ok(())
+    }
+
+    fn interrupted(&mut self) -> Result<()> {
+        self.report.interrupted = true;
+        self.save()
+    }
+
+    /// Runs what is due; its metrics go to the observer together.
+    fn evaluate(&mut self) -> Result<()> {
+        let epochs = self.moment.epoch;
+        let found = match self.run.evaluator.evaluate(&self.run.trainer.clip, epochs) {
+            Err(Error::Interrupted) => return self.interrupted(),
+            found => found?,
+        };
+        if let Some(found) = found {
+            let mut metrics = Metrics::of_epoch(epochs);
+            metrics.extend(found);
+            self.run.observer.on_evaluation(&metrics);
+        }
+        self.clock.restart();
+        Ok(())
+    }
+
+    fn end(mut self) -> Trained {
+        self.report.seconds = self.clock.seconds();
+        self.report.samples_per_second = self.clock.rate();
+        self.report.samples_seen = self.moment.samples_seen;
+        self.report.skipped_steps = self.run.trainer.scaler.map_or(0, |scaler| scaler.skipped);
+        let loader = self.run.loader.stats();
+        self.run.observer.on_end(&self.report, &loader);
+        Trained { report: self.report, trainer: self.run.trainer, loader }
+    }
 }
 
-fn step_on(trainer: &mut Trainer, batch: &Batch, lr: f64) -> Result<Stepped> {
-    let (clip, count) = (&trainer.clip, batch.keys.len());
+fn step_on(trainer: &mut Trainer, batches: &[Batch], lr: f64) -> Result<Stepped> {
+    let clip = &trainer.clip;
     let side = clip.config().vision_cfg.image_size;
     let context_length = clip.config().text_cfg.context_length;
-    let pixels = input::pixel_values(&batch.pixels, count, side, clip.preprocess(), clip.device())?;
-    let ids = input::input_ids(&batch.input_ids, count, context_length, clip.device())?;
-    trainer.step(&pixels, &ids, lr)
-}
-
-fn non_finite(step: u64, batch: &Batch, loss: f64) -> Error {
-    let keys: Vec<&str> = batch.keys.iter().take(8).map(|key| key.as_str()).collect();
-    Error::NonFiniteLoss { step, loss, keys: keys.join(", ") }
-}
-
-/// Runs every task; their metrics go to the listener and, as one line, to `results.jsonl`.
-fn evaluate(run: &mut Run<'_>, epoch: u64) -> Result<Vec<ZeroShotReport>> {
-    let clip = &run.trainer.clip;
-    let evaluated = |(task, prepared): &(ZeroShotTask, Prepared)| task.run(clip, run.tokenizer, prepared, run.stop);
-    let reports = run.tasks.iter().map(evaluated).collect::<Result<Vec<_>>>()?;
-    if reports.is_empty() {
-        return Ok(reports);
-    }
-    let mut metrics = Metrics::of_epoch(epoch);
-    for (name, value) in reports.iter().flat_map(|report| report.metrics(epoch).into_entries()) {
-        metrics.set(&name, value);
-    }
-    metrics.append_to(&run.config.checkpoint_dir().join("results.jsonl"))?;
-    (run.listener)(Event::Evaluated(metrics));
-    Ok(reports)
-}
-
-/// Tells waiting for data from computing, and a steady rate from single steps.
-struct Clock {
-    last: Instant,
-    window: VecDeque<(f64, usize)>,
-    stepping: f64,
-}
-
-impl Clock {
-    /// Steps that the rate is a mean over.
-    const WINDOW: usize = 50;
-
-    fn new() -> Self {
-        Self { last: Instant::now(), window: VecDeque::with_capacity(Self::WINDOW), stepping: 0.0 }
-    }
-
-    fn restart(&mut self) {
-        self.last = Instant::now();
-    }
-
-    fn waited(&self) -> f64 {
-        self.last.elapsed().as_secs_f64()
-    }
-
-    /// Seconds since the previous step's end.
-    fn stepped(&mut self, samples: usize) -> f64 {
-        let seconds = self.last.elapsed().as_secs_f64();
-        self.last = Instant::now();
-        self.stepping += seconds;
-        if self.window.len() == Self::WINDOW {
-            self.window.pop_front();
-        }
-        self.window.push_back((seconds, samples));
-        seconds
-    }
-
-    fn samples_per_second(&self) -> f64 {
-        let seconds: f64 = self.window.iter().map(|(seconds, _)| seconds).sum();
-        let samples: usize = self.window.iter().map(|(_, samples)| samples).sum();
-        samples as f64 / seconds.max(f64::MIN_POSITIVE)
-    }
+    let tensors = |batch: &Batch| {
+        let count = batch.keys.len();
+        let pixels = input::pixel_values(&batch.pixels, count, side, clip.preprocess(), clip.device())?;
+        Ok((pixels, input::input_ids(&batch.input_ids, count, context_length, clip.device())?))
+    };
+    let batches = batches.iter().map(tensors).collect::<Result<Vec<_>>>()?;
+    trainer.step_accumulated(&batches, lr)
 }

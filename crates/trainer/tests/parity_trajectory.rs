@@ -70,7 +70,7 @@ fn follow(case: &Path) {
         let checkpoint = case.join("../../checkpoint/epoch_1.pt");
         let clip = open(case, &config);
         let resumed = resume_open_clip(clip, &checkpoint, adamw, config.grad_clip_norm).expect("a checkpoint");
-        assert_eq!((resumed.1.epoch, resumed.1.steps), (1, 3));
+        assert_eq!((resumed.1.moment.epoch, resumed.1.steps), (1, 3));
         run(case, &config, resumed.0, 3);
     }
 }

@@ -15,15 +15,16 @@ use model::Device;
 use model::clip::Clip;
 use model::zero_shot::Template;
 use serde::Serialize;
-use trainer::config::{AdamW, optimizer_defaults};
-use trainer::evaluate::{Labels, ZeroShotReport, ZeroShotTask};
-use trainer::schedule::Shape;
-use trainer::{Event, TrainConfig, TrainReport};
+use trainer::config::{AdamW, Decay, Saving, optimizer_defaults};
+use trainer::evaluate::{Labels, PeriodicZeroShot, ZeroShotReport, ZeroShotTask};
+use trainer::metrics::ResultsFile;
+use trainer::{Evaluator, Observer as TrainObserver, StepReport, TrainConfig, TrainReport};
 
 use super::caption::TEMPLATES;
 use super::grammar::{Class, Drawing, Grammar, HeldOut};
+use crate::log::LogFile;
 use crate::server::Server;
-use crate::training::{self, TrainData};
+use crate::training::{self, Session, TrainData};
 
 /// Model of the demo; small enough to train in minutes on two cores.
 pub const MODEL: &str = "tiny-32";
@@ -41,6 +42,8 @@ pub const LR: f64 = 1e-3;
 pub const WARMUP: u64 = 100;
 /// Decoding threads.
 pub const WORKERS: usize = 2;
+/// Steps between two lines of its log.
+const LOG_EVERY_N_STEPS: u64 = 10;
 
 /// What the user may choose.
 #[derive(Clone, Debug)]
@@ -173,7 +176,16 @@ impl Demo {
     }
 }
 
-/// Runs the demo; `tell` hears a line at the start of each stage, `listen` the training's events.
+/// Keeps the loss of every step.
+struct Losses<'a>(&'a mut Vec<(u64, f64)>);
+
+impl TrainObserver for Losses<'_> {
+    fn on_step(&mut self, step: &StepReport, _: &[loader::Batch]) {
+        self.0.push((step.step, step.loss));
+    }
+}
+
+/// Runs the demo; `tell` hears a line at the start of each stage, `display` of the training.
 ///
 /// # Errors
 /// When the folder holds something already, or a stage fails.
@@ -181,7 +193,7 @@ pub fn run(
     options: &DemoOptions,
     stop: &Stop,
     tell: &mut dyn FnMut(&str),
-    listen: &mut dyn FnMut(&Event),
+    display: Box<dyn TrainObserver + '_>,
 ) -> anyhow::Result<Demo> {
     let started = Instant::now();
     let layout = Layout::new(&options.output);
@@ -206,20 +218,42 @@ pub fn run(
     let stats = ingest::table::stats(&metadata(&layout)?, &StatsOptions::default())?;
 
     tell(&format!("training {MODEL} for {} epochs", options.epochs));
-    let mut losses = Vec::new();
-    let mut listener = |event: &Event| {
-        if let Event::Step(step) = event {
-            losses.push((step.step, step.loss));
-        }
-        listen(event);
-    };
+    let (mut losses, mut reports) = (Vec::new(), Vec::new());
     let clip = Clip::new(&model::presets::config(MODEL)?, options.seed, &Device::Cpu)?;
-    let (config, data) = train_config(&layout, options);
-    let trained = training::run(&config, clip, &data, tasks(&layout)?, stop, &mut listener)?;
-    let [seen, unseen] = <[ZeroShotReport; 2]>::try_from(trained.zero_shot)
+    let train = train(&layout, options, clip, stop, (&mut losses, &mut reports), display)?;
+    let [seen, unseen] = <[ZeroShotReport; 2]>::try_from(reports)
         .map_err(|reports| anyhow::anyhow!("stopped before the evaluation ({} of 2 reports)", reports.len()))?;
-    let (train, seed, seconds) = (trained.report, options.seed, started.elapsed().as_secs_f64());
+    let (seed, seconds) = (options.seed, started.elapsed().as_secs_f64());
     Ok(Demo { layout, port, training, held_out, download, stats, losses, train, seen, unseen, seed, seconds })
+}
+
+/// Trains with the log that any run has, and evaluates at the end.
+fn train(
+    layout: &Layout,
+    options: &DemoOptions,
+    clip: Clip,
+    stop: &Stop,
+    (losses, reports): (&mut Vec<(u64, f64)>, &mut Vec<ZeroShotReport>),
+    display: Box<dyn TrainObserver + '_>,
+) -> anyhow::Result<TrainReport> {
+    let (config, data) = train_config(layout, options);
+    let session = Session::new(&config, clip, &data, stop)?;
+    let tasks = PeriodicZeroShot {
+        tasks: training::prepare(tasks(layout)?)?,
+        frequency: config.frequency(options.epochs),
+        tokenizer: Arc::clone(&session.tokenizer),
+        stop: stop.clone(),
+        keep: reports,
+    };
+    let run = layout.logs().join("demo");
+    let checkpoints = run.join("checkpoints");
+    fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
+    let log = LogFile::open(&run.join("out.log"))?.observer(LOG_EVERY_N_STEPS);
+    let results = ResultsFile::open(checkpoints.join("results.jsonl"))?;
+    let mut observers: Vec<Box<dyn TrainObserver + '_>> =
+        vec![Box::new(Losses(losses)), Box::new(log), Box::new(results), display];
+    let mut evaluators: Vec<Box<dyn Evaluator + '_>> = vec![Box::new(tasks)];
+    Ok(session.run(&mut evaluators, &mut observers)?.report)
 }
 
 /// Makes the folder; one that a demo made before is emptied, any other that holds something is refused.
@@ -286,16 +320,15 @@ fn metadata(layout: &Layout) -> anyhow::Result<Vec<PathBuf>> {
 fn train_config(layout: &Layout, options: &DemoOptions) -> (TrainConfig, TrainData) {
     let (_, defaults) = optimizer_defaults(MODEL);
     let config = TrainConfig {
-        run_dir: layout.logs().join("demo"),
+        run_dir: Some(layout.logs().join("demo")),
         epochs: options.epochs,
         lr: LR,
         adamw: AdamW { wd: 0.1, ..defaults },
         warmup: WARMUP,
-        schedule: Shape::Cosine,
+        decay: Decay::Cosine,
+        accum_freq: 1,
         grad_clip_norm: None,
-        log_every_n_steps: 10,
-        save_frequency: options.epochs,
-        zeroshot_frequency: options.epochs,
+        saving: Saving { frequency: 0, ..Saving::every_epoch() },
     };
     let last = options.pictures.div_ceil(SAMPLES_PER_SHARD).saturating_sub(1);
     let spec = layout.shards().join(format!("{{00000..{last:05}}}.tar")).display().to_string();

@@ -1,12 +1,15 @@
 //! `cliptrain demo`: runs the chain, writes the report, and says what to look at and what to type next.
 
 use anyhow::Context;
+use indicatif::ProgressBar;
+use loader::Batch;
 use tools::demo::chain::{self, DemoOptions};
 use tools::demo::findings;
 use tools::exit::Outcome;
-use tools::training::event_line;
+use tools::log::{evaluation_line, saved_line, step_line};
 use tools::{human, json, report, terminal};
-use trainer::Event;
+use trainer::metrics::Metrics;
+use trainer::{Observer, Saved, StepReport};
 
 use crate::cli::Demo;
 
@@ -21,20 +24,8 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     let stop = tools::training::stop_on_interrupt()?;
     let bar = terminal::live_line();
     let mut tell = |stage: &str| bar.suspend(|| eprintln!("{stage}"));
-    let mut listen = |event: &Event| match event {
-        Event::Step(step) if bar.is_hidden() => {
-            if (step.step + 1).is_multiple_of(200) {
-                eprintln!("{}", tools::training::step_line(step));
-            }
-        }
-        Event::Step(step) => bar.set_message(tools::training::step_line(step)),
-        other => bar.suspend(|| {
-            if let Some(line) = event_line(other, 1) {
-                eprintln!("{line}");
-            }
-        }),
-    };
-    let result = chain::run(&options, &stop, &mut tell, &mut listen);
+    let display = Box::new(Display(&bar));
+    let result = chain::run(&options, &stop, &mut tell, display);
     bar.finish_and_clear();
     if stop.is_set() {
         return Ok(Outcome::Interrupted);
@@ -48,6 +39,27 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
         false => print!("{}", farewell(&demo, options.epochs)),
     }
     Ok(Outcome::Done)
+}
+
+/// The training on the live line, or now and then a line where there is none.
+struct Display<'a>(&'a ProgressBar);
+
+impl Observer for Display<'_> {
+    fn on_step(&mut self, step: &StepReport, _: &[Batch]) {
+        if !self.0.is_hidden() {
+            self.0.set_message(step_line(step));
+        } else if (step.step + 1).is_multiple_of(200) {
+            eprintln!("{}", step_line(step));
+        }
+    }
+
+    fn on_checkpoint(&mut self, saved: &Saved) {
+        self.0.suspend(|| eprintln!("{}", saved_line(saved)));
+    }
+
+    fn on_evaluation(&mut self, metrics: &Metrics) {
+        self.0.suspend(|| eprintln!("{}", evaluation_line(metrics)));
+    }
 }
 
 fn farewell(demo: &chain::Demo, epochs: u64) -> String {

@@ -1,6 +1,7 @@
 //! A bare `cliptrain`: training with open_clip's flags, or the evaluation of given weights.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use model::Device;
@@ -9,12 +10,13 @@ use model::zero_shot::{
     Duplicates, Template, imagenet_class_names, imagenet_templates, read_class_names, read_templates,
 };
 use tools::exit::{Hint, Outcome};
-use tools::training::{TrainData, event_line, prepare};
+use tools::log::{JsonLines, Lines, LogFile};
+use tools::training::{Session, TrainData, prepare};
 use tools::{human, json, training, zoo};
-use trainer::config::{AdamW, optimizer_defaults};
-use trainer::evaluate::{Labels, ZeroShotReport, ZeroShotTask};
-use trainer::schedule::Shape;
-use trainer::{Event, TrainConfig};
+use trainer::config::{AdamW, Decay, Saving, optimizer_defaults};
+use trainer::evaluate::{Labels, PeriodicZeroShot, ZeroShotReport, ZeroShotTask};
+use trainer::metrics::ResultsFile;
+use trainer::{Evaluator, Observer, TrainConfig};
 
 use crate::cli::{Scheduler, Train};
 
@@ -45,17 +47,26 @@ fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Res
         bail!("--name `{name}`: expected the name of one folder within --logs");
     }
     let config = config(arguments);
-    if config.run_dir.join("out.log").exists() {
-        bail!("the run `{}` exists already; --name gives another", config.run_dir.display());
+    if let Some(run) = config.run_dir.as_ref().filter(|run| run.join("out.log").exists()) {
+        bail!("the run `{}` exists already; --name gives another", run.display());
     }
     let data =
         arguments.data.train_data(spec, arguments.batch_size, arguments.workers, arguments.seed, &arguments.aug_cfg)?;
     write_params(&config, &data, arguments)?;
     let stop = training::stop_on_interrupt()?;
-    let mut listener = |event: &Event| tell(event, arguments.log_every_n_steps, arguments.json);
-    let trained = training::run(&config, clip, &data, tasks, &stop, &mut listener)?;
+    let session = Session::new(&config, clip, &data, &stop)?;
+    let mut zero_shot = Vec::new();
+    let mut evaluators: Vec<Box<dyn Evaluator + '_>> = vec![Box::new(PeriodicZeroShot {
+        tasks: prepare(tasks)?,
+        frequency: config.frequency(arguments.zeroshot_frequency),
+        tokenizer: Arc::clone(&session.tokenizer),
+        stop: stop.clone(),
+        keep: &mut zero_shot,
+    })];
+    let trained = session.run(&mut evaluators, &mut observers(&config, arguments)?)?;
+    drop(evaluators);
     if arguments.json {
-        let (train, zero_shot, loader) = (&trained.report, &trained.zero_shot, &trained.loader);
+        let (train, loader) = (&trained.report, &trained.loader);
         let summary = serde_json::json!({ "train": train, "zero_shot": zero_shot, "loader": loader });
         json::line("summary", &summary)?;
     }
@@ -95,18 +106,20 @@ fn score_line(report: &ZeroShotReport) -> String {
     format!("{name}-top1: {:.4}\t{name}-top5: {:.4}\t({pictures}{left_out})", report.top1, report.top5)
 }
 
-fn tell(event: &Event, log_every_n_steps: u64, as_json: bool) {
-    let Some(line) = event_line(event, log_every_n_steps) else { return };
-    if !as_json {
-        eprintln!("{line}");
-        return;
+/// Whoever hears of the run. A sink that cannot be written is told here, before any work.
+fn observers(config: &TrainConfig, arguments: &Train) -> anyhow::Result<Vec<Box<dyn Observer>>> {
+    let every = arguments.log_every_n_steps;
+    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    match arguments.json {
+        true => observers.push(Box::new(JsonLines { log_every_n_steps: every })),
+        false => observers.push(Box::new(Lines::new(every, |line| eprintln!("{line}")))),
     }
-    // A closed pipe ends the reader's interest, not the training.
-    let _ = match event {
-        Event::Step(step) => json::line("step", step),
-        Event::Saved { epoch, path } => json::line("checkpoint", &serde_json::json!({ "epoch": epoch, "path": path })),
-        Event::Evaluated(metrics) => json::line("evaluation", metrics.entries()),
-    };
+    if let (Some(run), Some(checkpoints)) = (&config.run_dir, config.checkpoint_dir()) {
+        std::fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
+        observers.push(Box::new(LogFile::open(&run.join("out.log"))?.observer(every)));
+        observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
+    }
+    Ok(observers)
 }
 
 /// The model that the flags name, with given or fresh weights.
@@ -123,7 +136,7 @@ fn model(arguments: &Train) -> anyhow::Result<Clip> {
 fn config(arguments: &Train) -> TrainConfig {
     let (lr, defaults) = optimizer_defaults(&arguments.model);
     TrainConfig {
-        run_dir: arguments.logs.join(arguments.name.clone().unwrap_or_else(|| run_name(arguments, lr))),
+        run_dir: Some(arguments.logs.join(arguments.name.clone().unwrap_or_else(|| run_name(arguments, lr)))),
         epochs: arguments.epochs,
         lr: arguments.lr.unwrap_or(lr),
         adamw: AdamW {
@@ -133,14 +146,13 @@ fn config(arguments: &Train) -> TrainConfig {
             wd: arguments.wd,
         },
         warmup: arguments.warmup,
-        schedule: match arguments.lr_scheduler {
-            Scheduler::Cosine => Shape::Cosine,
-            Scheduler::Const => Shape::Const,
+        decay: match arguments.lr_scheduler {
+            Scheduler::Cosine => Decay::Cosine,
+            Scheduler::Const => Decay::Const,
         },
+        accum_freq: 1,
         grad_clip_norm: arguments.grad_clip_norm,
-        log_every_n_steps: arguments.log_every_n_steps,
-        save_frequency: arguments.save_frequency,
-        zeroshot_frequency: arguments.zeroshot_frequency,
+        saving: Saving { frequency: arguments.save_frequency, ..Saving::every_epoch() },
     }
 }
 
@@ -167,9 +179,9 @@ fn human_time() -> String {
 /// `params.txt`: what the run was told, a line each, sorted.
 fn write_params(config: &TrainConfig, data: &TrainData, arguments: &Train) -> anyhow::Result<()> {
     let text = format!("{config:#?}\n{data:#?}\n{arguments:#?}\n");
-    std::fs::create_dir_all(&config.run_dir)
-        .with_context(|| format!("cannot create `{}`", config.run_dir.display()))?;
-    let path = config.run_dir.join("params.txt");
+    let Some(run) = &config.run_dir else { return Ok(()) };
+    std::fs::create_dir_all(run).with_context(|| format!("cannot create `{}`", run.display()))?;
+    let path = run.join("params.txt");
     std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
 }
 

@@ -1,0 +1,238 @@
+//! Checkpoints: folders that appear whole or not at all.
+//!
+//! Format, version 2: `open_clip_model.safetensors` and `open_clip_config.json` (which Python's
+//! open_clip opens), `optimizer.safetensors` (`first.<parameter>`, `second.<parameter>`, f32), `loader.json`
+//! ([`LoaderPosition`]: the batch that comes next) and `state.json` ([`State`]). Random draws are addressed by seed and step,
+//! so that there is no generator to save. A folder without `state.json`, which is written last, is no checkpoint.
+
+mod find;
+mod keep;
+mod open_clip;
+mod snapshot;
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use candle_core::Device;
+use candle_core::safetensors as tensors;
+use loader::LoaderPosition;
+use model::clip::Clip;
+use serde::{Deserialize, Serialize};
+
+pub use find::{LATEST, newest};
+pub use keep::Keeper;
+pub use open_clip::resume_open_clip;
+pub use snapshot::snapshot;
+
+use crate::config::AdamW;
+use crate::error::{Error, Result};
+use crate::scaler::LossScaler;
+use crate::step::Trainer;
+
+const VERSION: u32 = 2;
+const OPTIMIZER: &str = "optimizer.safetensors";
+/// The file that makes a folder a checkpoint.
+pub const STATE: &str = "state.json";
+const LOADER: &str = "loader.json";
+
+/// What was counted up to some step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Epochs completed.
+    pub epoch: u64,
+    /// Steps taken in the epoch under way.
+    pub steps_in_epoch: u64,
+    /// Pairs seen.
+    pub samples_seen: u64,
+    /// Losses of the epoch under way, added up.
+    pub loss_sum: f64,
+}
+
+impl Moment {
+    pub(crate) fn after_step(self, samples: u64, loss: f64) -> Self {
+        Self {
+            steps_in_epoch: self.steps_in_epoch + 1,
+            samples_seen: self.samples_seen + samples,
+            loss_sum: self.loss_sum + loss,
+            ..self
+        }
+    }
+
+    pub(crate) fn next_epoch(self) -> Self {
+        Self { epoch: self.epoch + 1, steps_in_epoch: 0, loss_sum: 0.0, ..self }
+    }
+}
+
+/// Where a run stood when the checkpoint was written.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Version of the checkpoint's format.
+    pub version: u32,
+    /// What was counted.
+    #[serde(flatten)]
+    pub moment: Moment,
+    /// Steps, skipped ones included.
+    pub steps: u64,
+    /// Steps that the optimizer took.
+    pub optimizer_steps: u64,
+    /// Seed of what is dropped in training.
+    pub seed: u64,
+    /// The loss's scale, in runs that have one.
+    pub scaler: Option<LossScaler>,
+}
+
+impl State {
+    fn of(trainer: &Trainer, moment: &Moment) -> Self {
+        Self {
+            version: VERSION,
+            moment: *moment,
+            steps: trainer.steps(),
+            optimizer_steps: trainer.optimizer.steps(),
+            seed: trainer.seed,
+            scaler: trainer.scaler,
+        }
+    }
+}
+
+/// Writes a checkpoint as the folder `sealed`. It is written under another name, synced
+/// and renamed, so that a checkpoint that can be seen is whole.
+///
+/// # Errors
+/// When the folder cannot be written; what was there stays.
+pub fn save(trainer: &Trainer, position: &LoaderPosition, moment: &Moment, sealed: &Path) -> Result<()> {
+    let open = sealed.with_added_extension("tmp");
+    remove(&open)?;
+    fs::create_dir_all(&open).map_err(Error::io("create", &open))?;
+    trainer.clip.save(&open)?;
+    tensors::save(&trainer.optimizer.tensors(trainer.clip.parameters()), open.join(OPTIMIZER))?;
+    write_json(&open.join(LOADER), position)?;
+    write_json(&open.join(STATE), &State::of(trainer, moment))?;
+    sync_folder(&open)?;
+    remove(sealed)?;
+    fs::rename(&open, sealed).map_err(Error::io("rename", &open))?;
+    sealed.parent().map_or(Ok(()), sync)
+}
+
+/// Removes a checkpoint, whole: renamed first, so that what is left of it after a crash is not taken for one.
+fn remove(folder: &Path) -> Result<()> {
+    if !folder.exists() {
+        return Ok(());
+    }
+    let leaving = folder.with_added_extension("old.tmp");
+    if leaving.exists() {
+        fs::remove_dir_all(&leaving).map_err(Error::io("remove", &leaving))?;
+    }
+    fs::rename(folder, &leaving).map_err(Error::io("rename", folder))?;
+    fs::remove_dir_all(&leaving).map_err(Error::io("remove", &leaving))
+}
+
+/// Reads what a checkpoint says about its run.
+///
+/// # Errors
+/// Names the file that is missing or damaged.
+pub fn state(folder: &Path) -> Result<State> {
+    let damaged = |reason: String| Error::Checkpoint { path: folder.to_path_buf(), reason };
+    let path = folder.join(STATE);
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| damaged(format!("{STATE}: {error}")))?;
+    let version = value.get("version").cloned().unwrap_or_default();
+    if version != VERSION {
+        return Err(damaged(format!("expected format version {VERSION}, got {version}")));
+    }
+    serde_json::from_value(value).map_err(|error| damaged(format!("{STATE}: {error}")))
+}
+
+/// Takes up a checkpoint that [`save`] wrote, in the model `clip`, whose held parameters are held already. Weights that do not
+/// fit it are an error.
+///
+/// # Errors
+/// Names the file that is missing or damaged, and what does not fit.
+pub fn resume(clip: Clip, folder: &Path, adamw: AdamW, grad_clip_norm: Option<f64>) -> Result<(Trainer, State)> {
+    let damaged = |reason: String| Error::Checkpoint { path: folder.to_path_buf(), reason };
+    let state = state(folder)?;
+    let saved = Clip::load(folder, clip.device())?;
+    if saved.config() != clip.config() {
+        return Err(damaged(differences(saved.config(), clip.config())));
+    }
+    let mut trainer = Trainer::new(clip, adamw, grad_clip_norm)?;
+    let ids: Vec<_> = saved.parameters().iter().map(|(id, _)| id).collect();
+    for id in ids {
+        trainer.clip.parameters_mut().set(id, saved.parameters().value(id).clone())?;
+    }
+    let moments = tensors::load(folder.join(OPTIMIZER), &trainer.clip.device().clone())?;
+    trainer.optimizer.restore(trainer.clip.parameters(), moments, state.optimizer_steps).map_err(damaged)?;
+    trainer.set_steps(state.steps);
+    trainer.seed = state.seed;
+    // A run that went on in another precision begins with a scale of its own.
+    trainer.scaler = trainer.scaler.map(|fresh| state.scaler.unwrap_or(fresh));
+    Ok((trainer, state))
+}
+
+/// A checkpoint as a trainer of its own model.
+///
+/// # Errors
+/// As [`resume`].
+pub fn load(folder: &Path, adamw: AdamW, grad_clip_norm: Option<f64>, device: &Device) -> Result<(Trainer, State)> {
+    resume(Clip::load(folder, device)?, folder, adamw, grad_clip_norm)
+}
+
+/// Which keys of two configurations have other values.
+fn differences(saved: &model::config::ClipConfig, asked: &model::config::ClipConfig) -> String {
+    let flat = |config: &model::config::ClipConfig| {
+        let mut keys = std::collections::BTreeMap::new();
+        flatten("", &serde_json::json!(config), &mut keys);
+        keys
+    };
+    let (saved, asked) = (flat(saved), flat(asked));
+    let names: std::collections::BTreeSet<&String> = saved.keys().chain(asked.keys()).collect();
+    let text = |value: Option<&String>| value.map_or("nothing".to_owned(), String::clone);
+    let told = names.into_iter().filter(|name| saved.get(*name) != asked.get(*name));
+    let told = told.map(|name| format!("{name} is {} there and {} here", text(saved.get(name)), text(asked.get(name))));
+    format!("it is of another model: {}", told.take(4).collect::<Vec<_>>().join(", "))
+}
+
+fn flatten(prefix: &str, value: &serde_json::Value, into: &mut std::collections::BTreeMap<String, String>) {
+    match value {
+        serde_json::Value::Object(map) => {
+            map.iter().for_each(|(key, value)| flatten(&format!("{prefix}.{key}"), value, into));
+        }
+        serde_json::Value::Null => {}
+        value => {
+            into.insert(prefix.trim_start_matches('.').to_owned(), value.to_string());
+        }
+    }
+}
+
+/// Where the data of the run go on that wrote the checkpoint `folder`.
+///
+/// # Errors
+/// Names the file that is missing or damaged.
+pub fn load_position(folder: &Path) -> Result<LoaderPosition> {
+    let path = folder.join(LOADER);
+    let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+    serde_json::from_str(&text).map_err(|error| Error::Checkpoint { path, reason: error.to_string() })
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    fs::write(path, format!("{}\n", serde_json::json!(value))).map_err(Error::io("write", path))
+}
+
+/// Syncs every file of a folder, then the folder.
+fn sync_folder(folder: &Path) -> Result<()> {
+    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        sync(&entry.map_err(Error::io("list", folder))?.path())?;
+    }
+    sync(folder)
+}
+
+fn sync(path: &Path) -> Result<()> {
+    File::open(path).and_then(|file| file.sync_all()).map_err(Error::io("sync", path))
+}
+
+/// The path of a checkpoint, as [`Keeper`] names it.
+pub(crate) fn named(folder: &Path, moment: &Moment, steps: u64) -> PathBuf {
+    match moment.steps_in_epoch {
+        0 => folder.join(format!("epoch_{}", moment.epoch)),
+        _ => folder.join(format!("step_{steps}")),
+    }
+}

@@ -1,0 +1,161 @@
+//! The log of a run in open_clip's lines: on the terminal, in `out.log`, as JSON Lines.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::Context;
+use loader::{Batch, LoaderStats};
+use trainer::metrics::Metrics;
+use trainer::{Observer, Saved, StepReport, TrainReport};
+
+use crate::json;
+
+/// A step as open_clip's log shows it.
+pub fn step_line(step: &StepReport) -> String {
+    let digits = step.samples_per_epoch.to_string().len();
+    let percent = 100.0 * step.samples_seen as f64 / step.samples_per_epoch.max(1) as f64;
+    let mut line = format!(
+        "Train Epoch: {} [{:>digits$}/{} ({percent:.0}%)] Data (t): {:.3} Batch (t): {:.3}, {:.1}/s LR: {:.6} \
+         Logit Scale: {:.3} Loss: {:.5} ({:.5}) Stall: {:.1}% ({})",
+        step.epoch,
+        step.samples_seen,
+        step.samples_per_epoch,
+        step.data_seconds,
+        step.step_seconds,
+        step.samples_per_second,
+        step.lr,
+        step.logit_scale,
+        step.loss,
+        step.mean_loss,
+        100.0 * step.loading.stall_share,
+        step.loading.bottleneck.as_str(),
+    );
+    if let Some(distill) = step.distill_loss {
+        line.push_str(&format!(" Contrastive_loss: {:.5} Distill_loss: {distill:.5}", step.contrastive_loss));
+    }
+    if let Some(scale) = step.loss_scale {
+        line.push_str(&format!(" Loss Scale: {scale}, {} skipped", step.skipped_steps));
+    }
+    line
+}
+
+/// A checkpoint as the log names it.
+pub fn saved_line(saved: &Saved) -> String {
+    format!("Checkpoint after epoch {}, step {}: {}", saved.epoch, saved.steps, saved.path.display())
+}
+
+/// An evaluation as open_clip's log shows it.
+pub fn evaluation_line(metrics: &Metrics) -> String {
+    let text = |(name, value): (&String, &serde_json::Value)| format!("{name}: {value}");
+    format!("Eval {}", metrics.entries().iter().map(text).collect::<Vec<_>>().join("\t"))
+}
+
+/// Whether a step is one of those that are logged: every so many of an epoch, and its last.
+pub fn is_logged(step: &StepReport, log_every_n_steps: u64) -> bool {
+    let last = step.step_in_epoch + 1 == step.steps_per_epoch;
+    step.step_in_epoch.is_multiple_of(log_every_n_steps.max(1)) || last
+}
+
+/// Lines of the log, one by one.
+pub struct Lines<W> {
+    write: W,
+    log_every_n_steps: u64,
+}
+
+impl<W: FnMut(&str)> Lines<W> {
+    /// Every so many steps a line to `write`.
+    pub fn new(log_every_n_steps: u64, write: W) -> Self {
+        Self { write, log_every_n_steps }
+    }
+}
+
+impl<W: FnMut(&str)> Observer for Lines<W> {
+    fn on_step(&mut self, step: &StepReport, _: &[Batch]) {
+        if is_logged(step, self.log_every_n_steps) {
+            (self.write)(&step_line(step));
+        }
+    }
+
+    fn on_checkpoint(&mut self, saved: &Saved) {
+        (self.write)(&saved_line(saved));
+    }
+
+    fn on_evaluation(&mut self, metrics: &Metrics) {
+        (self.write)(&evaluation_line(metrics));
+    }
+}
+
+/// `out.log`: the lines, what the run was told, and at the end what the loader met.
+pub struct LogFile(File);
+
+impl LogFile {
+    /// Opens `path`, at the end of what is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        Ok(Self(file.with_context(|| format!("cannot write `{}`", path.display()))?))
+    }
+
+    /// A log that cannot be written must not end the training it tells of.
+    pub fn line(&mut self, text: &str) {
+        if let Err(error) = writeln!(self.0, "{text}") {
+            tracing::warn!("cannot write out.log: {error}");
+        }
+    }
+
+    /// Hears of a run; steps as often as asked for.
+    pub fn observer(self, log_every_n_steps: u64) -> impl Observer {
+        LogObserver { file: self, log_every_n_steps }
+    }
+}
+
+struct LogObserver {
+    file: LogFile,
+    log_every_n_steps: u64,
+}
+
+impl Observer for LogObserver {
+    fn on_step(&mut self, step: &StepReport, _: &[Batch]) {
+        if is_logged(step, self.log_every_n_steps) {
+            self.file.line(&step_line(step));
+        }
+    }
+
+    fn on_checkpoint(&mut self, saved: &Saved) {
+        self.file.line(&saved_line(saved));
+    }
+
+    fn on_evaluation(&mut self, metrics: &Metrics) {
+        self.file.line(&evaluation_line(metrics));
+    }
+
+    fn on_end(&mut self, _: &TrainReport, loader: &LoaderStats) {
+        let counted = serde_json::to_string(loader).unwrap_or_default();
+        self.file.line(&format!("loader: {counted}"));
+    }
+}
+
+/// `--json`: one line an event on standard output. A closed pipe ends the reader's interest, not the training.
+pub struct JsonLines {
+    /// Steps between two lines about steps.
+    pub log_every_n_steps: u64,
+}
+
+impl Observer for JsonLines {
+    fn on_step(&mut self, step: &StepReport, _: &[Batch]) {
+        if is_logged(step, self.log_every_n_steps) {
+            let _ = json::line("step", step);
+        }
+    }
+
+    fn on_checkpoint(&mut self, saved: &Saved) {
+        let _ = json::line("checkpoint", saved);
+    }
+
+    fn on_evaluation(&mut self, metrics: &Metrics) {
+        let _ = json::line("evaluation", metrics.entries());
+    }
+}
