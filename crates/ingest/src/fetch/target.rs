@@ -8,6 +8,9 @@ use crate::failure::{FailureKind, SampleFailure};
 /// Longest URL that a server may redirect to: as long as what servers take, and kept with its row until the shard ends.
 const MAX_URL_BYTES: usize = 8192;
 
+/// Longest URL that HTTP's own parser takes.
+const MAX_URI_BYTES: usize = 65_534;
+
 /// Parses the text of a list. Spaces and characters beyond ASCII are percent-encoded,
 /// international names written in ASCII.
 ///
@@ -16,6 +19,11 @@ const MAX_URL_BYTES: usize = 8192;
 pub fn parse(text: &str, guard: AddressGuard) -> Result<Url, SampleFailure> {
     let url = Url::parse(text.trim())
         .map_err(|e| SampleFailure::new(FailureKind::BadUrl, format!("`{}` is no URL: {e}", shortened(text))))?;
+    let length = url.as_str().len();
+    if length > MAX_URI_BYTES {
+        let message = format!("`{}` is {length} bytes long (expected at most {MAX_URI_BYTES})", shortened(text));
+        return Err(SampleFailure::new(FailureKind::BadUrl, message));
+    }
     vetted(url, guard)
 }
 
@@ -72,6 +80,7 @@ mod tests {
         }
         assert_eq!(parsed("not a url"), Err(FailureKind::BadUrl));
         assert_eq!(parsed("http://"), Err(FailureKind::BadUrl));
+        assert_eq!(parsed(&format!("http://a.b/{}", "a".repeat(70_000))), Err(FailureKind::BadUrl));
         assert_eq!(parsed("http://169.254.169.254/latest"), Err(FailureKind::ForbiddenAddress));
     }
 

@@ -26,7 +26,8 @@ pub fn request_failure(error: &reqwest::Error) -> SampleFailure {
     } else if error.is_connect() {
         FailureKind::Connect
     } else if error.is_builder() {
-        FailureKind::BadUrl
+        // The URL itself was taken, so it is the answer's `Location` that no request can be built from.
+        FailureKind::Redirect
     } else {
         FailureKind::Protocol
     };

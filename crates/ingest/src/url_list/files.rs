@@ -70,20 +70,27 @@ fn remote(text: &str, given: &Path) -> Result<Vec<ListFile>> {
             "a folder behind an address cannot be listed: name its files, as in {000..127}.parquet".into(),
         ));
     }
+    Ok(expanded(text, given)?.into_iter().map(ListFile::at).collect())
+}
+
+/// The names that braces such as `{00..31}` stand for.
+fn expanded(text: &str, given: &Path) -> Result<Vec<ShardUri>> {
+    let wrong = |reason: String| Error::List { path: given.to_path_buf(), reason };
     let spec = ShardSpec::parse(text).map_err(|error| match error {
         shards::Error::Spec { reason, .. } => wrong(reason),
         other => wrong(other.to_string()),
     })?;
-    Ok(spec.uris().cloned().map(ListFile::at).collect())
+    Ok(spec.uris().cloned().collect())
 }
 
 fn local(path: &Path, options: &InputOptions) -> Result<(Vec<ListFile>, InputFormat)> {
     let found = match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => folder(path, options.input_format)?,
         Ok(_) => vec![path.to_path_buf()],
-        Err(error) => match path.to_str().filter(|text| text.contains(['*', '?', '['])) {
-            Some(pattern) => globbed(path, pattern)?,
-            None => return Err(Error::io("open the url list", path)(error)),
+        Err(error) => match path.to_str() {
+            Some(names) if names.contains('{') => braced(path, names)?,
+            Some(pattern) if is_glob(pattern) => globbed(path, pattern)?,
+            _ => return Err(Error::io("open the url list", path)(error)),
         },
     };
     let named = found.into_iter().map(|file| Ok((ListFile::local(&file), format_of(&file, options)?)));
@@ -105,6 +112,28 @@ fn folder(path: &Path, format: Option<InputFormat>) -> Result<Vec<PathBuf>> {
         return Err(Error::List { path: path.to_path_buf(), reason: format!("the folder has no {wanted} file") });
     }
     files.sort();
+    Ok(files)
+}
+
+fn is_glob(text: &str) -> bool {
+    text.contains(['*', '?', '['])
+}
+
+/// In the order of the braces; every file has to be there.
+fn braced(path: &Path, names: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for name in expanded(names, path)? {
+        let ShardUri::Local(file) = name else {
+            return Err(Error::List {
+                path: path.to_path_buf(),
+                reason: format!("`{name}` is no file of this machine"),
+            });
+        };
+        match file.to_str().filter(|name| is_glob(name)) {
+            Some(pattern) => files.extend(globbed(&file, pattern)?),
+            None => files.push(file),
+        }
+    }
     Ok(files)
 }
 

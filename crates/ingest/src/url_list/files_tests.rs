@@ -36,6 +36,21 @@ fn a_folder_is_its_files_of_one_format_in_order() {
 }
 
 #[test]
+fn braces_are_files_in_their_order() {
+    let folder = folder_with(&["part-10.txt", "part-9.txt", "part-8.txt", "{a,b}.csv"]);
+    assert_eq!(
+        found(&folder.path().join("part-{8..10}.txt"), |_| ()).unwrap(),
+        "txt: part-8.txt part-9.txt part-10.txt"
+    );
+    assert_eq!(found(&folder.path().join("part-{9,1*}.txt"), |_| ()).unwrap(), "txt: part-9.txt part-10.txt");
+    assert_eq!(found(&folder.path().join("{a,b}.csv"), |_| ()).unwrap(), "csv: {a,b}.csv", "a file that is there");
+    let unmatched = found(&folder.path().join("part-{8,7*}.txt"), |_| ()).unwrap_err();
+    assert!(unmatched.contains("part-7*.txt") && unmatched.contains("no file matches"), "{unmatched}");
+    let unclosed = found(&folder.path().join("part-{8..9.txt"), |_| ()).unwrap_err();
+    assert!(unclosed.contains("part-{8..9.txt"), "{unclosed}");
+}
+
+#[test]
 fn a_glob_is_the_files_that_match_in_order() {
     let folder = folder_with(&["part-1.jsonl", "part-0.jsonl", "other.jsonl", "list[1].txt", "part-2"]);
     let glob = |pattern: &str| found(&folder.path().join(pattern), |_| ());

@@ -11,8 +11,9 @@ use crate::plan::Packing;
 /// Which list, and which of its columns.
 #[derive(Clone, Debug)]
 pub struct InputOptions {
-    /// The list: a file; a folder whose files of `input_format` are the lists, in order of name; a glob, where no file
-    /// has that name; or an address, `http://`, `https://` or `s3://`, in which braces expand as in `{00..31}`.
+    /// The list: a file; a folder whose files of `input_format` are the lists, in order of name; a glob, or a name
+    /// whose braces expand as in `{00..31}`, where no file has that name; or an address, `http://`, `https://` or `s3://`, whose
+    /// braces expand as well.
     pub url_list: PathBuf,
     /// Format of the lists; `None`: by extension, or else as the preset has it.
     pub input_format: Option<InputFormat>,

@@ -4,10 +4,15 @@
 //! Rows are summed up first, whole rows at a time, which compilers turn into vector code and which touches each source
 //! row once or twice; then each sum is brought to the target's width. Values stay `f32` until the end.
 
+use wide::f32x4;
+
 use super::Picture;
 
 /// Adding it to a value from 0 to 255 leaves that value, rounded half to even, in the lowest byte.
 const ROUNDING: f32 = 8_388_608.0;
+
+/// A pixel is worked on as a vector of four channels, whatever number it has; those behind it are overwritten by the next.
+const LANES: usize = 4;
 
 /// The source positions that one target position covers, and their shares, which sum up to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,17 +31,64 @@ pub fn resize_by_area(picture: &Picture, width: u32, height: u32) -> Vec<u8> {
 }
 
 fn resize_channels<const N: usize>(picture: &Picture, width: u32, height: u32) -> Vec<u8> {
-    let columns = covers(picture.width, width);
-    let stride = picture.width as usize * N;
-    let mut pixels = vec![0; width as usize * height as usize * N];
-    let mut sums = vec![0.0; stride];
-    for (line, cover) in pixels.chunks_exact_mut(width as usize * N).zip(covers(picture.height, height)) {
-        let rows = picture.pixels[cover.start * stride..].chunks_exact(stride);
-        sum_rows(rows.zip(cover.shares), &mut sums);
-        let (places, _) = line.as_chunks_mut::<N>();
-        shrink_row(&sums, &columns, places);
+    let columns = Columns::new(&covers(picture.width, width));
+    let (from, to) = (picture.width as usize * N, width as usize * N);
+    let mut pixels = vec![0; to * height as usize];
+    // What is read and written behind the last pixel.
+    let mut sums = vec![0.0; from + columns.taps * N + LANES];
+    let mut means = vec![0.0; to + LANES];
+    for (line, cover) in pixels.chunks_exact_mut(to).zip(covers(picture.height, height)) {
+        let rows = picture.pixels[cover.start * from..].chunks_exact(from);
+        sum_rows(rows.zip(cover.shares), &mut sums[..from]);
+        columns.shrink::<N>(&sums, &mut means);
+        line.iter_mut().zip(&means).for_each(|(place, mean)| *place = (mean + ROUNDING).to_bits() as u8);
     }
     pixels
+}
+
+/// The covers of a row's positions, all of one length: shares of 0 follow where one covers less.
+struct Columns {
+    taps: usize,
+    starts: Vec<usize>,
+    shares: Vec<f32>,
+}
+
+impl Columns {
+    fn new(covers: &[Cover]) -> Self {
+        let taps = covers.iter().map(|cover| cover.shares.len()).max().unwrap_or(1);
+        let padded = |cover: &Cover| {
+            let mut shares = cover.shares.clone();
+            shares.resize(taps, 0.0);
+            shares
+        };
+        let shares = covers.iter().flat_map(padded).collect();
+        Self { taps, starts: covers.iter().map(|cover| cover.start).collect(), shares }
+    }
+
+    /// The weighed sum of each position's pixels.
+    fn shrink<const N: usize>(&self, sums: &[f32], means: &mut [f32]) {
+        match self.taps {
+            // Loops of a known length are unrolled.
+            2 => self.shrink_by::<N>(2, sums, means),
+            3 => self.shrink_by::<N>(3, sums, means),
+            4 => self.shrink_by::<N>(4, sums, means),
+            taps => self.shrink_by::<N>(taps, sums, means),
+        }
+    }
+
+    #[inline(always)]
+    fn shrink_by<const N: usize>(&self, taps: usize, sums: &[f32], means: &mut [f32]) {
+        for ((at, start), shares) in (0..).step_by(N).zip(&self.starts).zip(self.shares.chunks_exact(taps)) {
+            let pixels = &sums[start * N..(start + taps - 1) * N + LANES];
+            let mut total = f32x4::ZERO;
+            for (tap, share) in shares.iter().enumerate() {
+                let pixel = pixels[tap * N..].first_chunk::<LANES>();
+                total += f32x4::splat(*share) * f32x4::new(*pixel.expect("the slice ends LANES behind the last tap"));
+            }
+            let mean = means[at..].first_chunk_mut::<LANES>();
+            *mean.expect("means are LANES longer than a row") = total.to_array();
+        }
+    }
 }
 
 /// What each of `to` positions covers of `from` positions.
@@ -67,19 +119,6 @@ fn sum_rows<'a>(mut rows: impl Iterator<Item = (&'a [u8], f32)>, sums: &mut [f32
     }
     for (row, share) in rows {
         sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += share * f32::from(*value));
-    }
-}
-
-fn shrink_row<const N: usize>(sums: &[f32], columns: &[Cover], places: &mut [[u8; N]]) {
-    let (sums, _) = sums.as_chunks::<N>();
-    for (place, cover) in places.iter_mut().zip(columns) {
-        let mut total = [0.0; N];
-        for (sum, share) in sums[cover.start..].iter().zip(&cover.shares) {
-            for channel in 0..N {
-                total[channel] += share * sum[channel];
-            }
-        }
-        *place = total.map(|value| (value + ROUNDING).to_bits() as u8);
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
-use super::pipe::{complaint, end_group, last_bytes, running};
+use super::pipe::{complaint, end_group, forget, last_bytes, remember};
 use crate::error::{Error, Result};
 
 /// A file on its way into a command.
@@ -36,7 +36,7 @@ impl CommandWriter {
         };
         let stdin = Some(BufWriter::with_capacity(1 << 18, stdin));
         let stderr = Some(thread::spawn(move || last_bytes(stderr)));
-        running().push(child.id());
+        remember(&child);
         Ok(Self { uri, child, stdin, stderr })
     }
 
@@ -52,16 +52,12 @@ impl CommandWriter {
     pub fn seal(mut self) -> Result<()> {
         let flushed = self.stdin.take().map_or(Ok(()), |mut stdin| stdin.flush());
         let ended = complaint(&mut self.child, self.stderr.take());
-        self.forget();
+        forget(&self.child);
         match (ended, flushed) {
             (Ok(None), Ok(())) => Ok(()),
             (Ok(Some(complaint)), _) => Err(self.failed(&complaint)),
             (Err(error), _) | (_, Err(error)) => Err(self.failed(&error.to_string())),
         }
-    }
-
-    fn forget(&self) {
-        running().retain(|group| *group != self.child.id());
     }
 
     fn failed(&self, reason: &str) -> Error {
@@ -86,7 +82,7 @@ impl Drop for CommandWriter {
             end_group(self.child.id());
             let (pipe, _) = stdin.into_parts();
             drop(pipe);
-            self.forget();
+            forget(&self.child);
             let _ = self.child.wait();
         }
     }

@@ -8,20 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, header};
 
-use super::remote::patience;
+use super::remote::patience::{self, Attempt};
 use super::remote::{Body, Chunks, Refusal, Remote, block_on};
 use crate::error::{Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that sends nothing for so long has forgotten us.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
-
-/// Pauses before a request is sent anew, where the server asks for no longer one.
-const PAUSES: [Duration; 4] =
-    [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(10)];
-
-/// Servers may ask for hours; nobody waits for them.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Asks for `url` and reads the body as it comes; one that breaks off is asked for from there on.
 pub(super) fn open(url: &str) -> Result<Box<dyn Read + Send>> {
@@ -38,15 +31,14 @@ pub(super) fn state(url: &str) -> Result<Option<(String, u64)>> {
     Ok(mark_of(&response).zip(length))
 }
 
-/// A small file; `None` where there is none.
+/// A small file; `None` where there is none, or none for us.
 pub(super) fn read(url: &str) -> Result<Option<Vec<u8>>> {
     let failed = |reason: String| Error::Source { uri: url.into(), reason };
-    let request = block_on(async { client().map_err(|e| reason(&e))?.get(url).send().await.map_err(|e| reason(&e)) });
-    let response = request.map_err(|e| failed(e.to_string()))?.map_err(failed)?;
-    if !response.status().is_success() {
+    let response = answer(url, |client| client.get(url))?;
+    if response.status().is_client_error() {
         return Ok(None);
     }
-    let body = block_on(response.bytes()).map_err(|e| failed(e.to_string()))?;
+    let body = block_on(expect_ok(url, response)?.bytes()).map_err(|e| failed(e.to_string()))?;
     body.map(|bytes| Some(bytes.to_vec())).map_err(|e| failed(reason(&e)))
 }
 
@@ -56,28 +48,32 @@ fn get(url: &str) -> Result<Response> {
 
 /// Sends a request until there is an answer of status 200 or one that will not change.
 fn ask(url: &str, request: impl Fn(&'static Client) -> RequestBuilder) -> Result<Response> {
-    let failed = |reason: String| Error::Source { uri: url.into(), reason };
-    let mut pauses = PAUSES.into_iter();
-    loop {
-        let sent = async { request(client().map_err(|e| reason(&e))?).send().await.map_err(|e| reason(&e)) };
-        let answer = block_on(sent).map_err(|e| failed(e.to_string()))?;
-        let (why, asked_for) = match answer {
-            Ok(response) if response.status() == StatusCode::OK => return Ok(response),
-            Ok(response) => {
-                let why = format!("expected status 200, got {}", response.status());
-                if !is_passing(response.status()) {
-                    return Err(failed(why));
-                }
-                (why, retry_after(&response))
-            }
-            Err(why) => (why, None),
-        };
-        let Some(pause) = pauses.next() else { return Err(failed(why)) };
-        let pause = pause.max(asked_for.unwrap_or_default()).min(LONGEST_PAUSE);
-        if !block_on(patience::pause(pause)).map_err(|e| failed(e.to_string()))? {
-            return Err(failed(why));
-        }
+    expect_ok(url, answer(url, request)?)
+}
+
+fn expect_ok(url: &str, response: Response) -> Result<Response> {
+    match response.status() {
+        StatusCode::OK => Ok(response),
+        status => Err(Error::Source { uri: url.into(), reason: format!("expected status 200, got {status}") }),
     }
+}
+
+/// Sends a request until there is an answer that will not change.
+fn answer(url: &str, request: impl Fn(&'static Client) -> RequestBuilder) -> Result<Response> {
+    let failed = |reason: String| Error::Source { uri: url.into(), reason };
+    let attempt = || {
+        let sent = async { request(client().map_err(|e| reason(&e))?).send().await.map_err(|e| reason(&e)) };
+        let answer = block_on(patience::in_time(sent)).map_err(|e| failed(e.to_string()))?;
+        Ok(match answer.ok_or_else(|| failed(patience::TOO_LATE.into()))? {
+            Ok(response) if is_passing(response.status()) => {
+                let why = failed(format!("expected status 200, got {}", response.status()));
+                Attempt::Passing(why, retry_after(&response).unwrap_or_default())
+            }
+            Ok(response) => Attempt::Over(response),
+            Err(why) => Attempt::Passing(failed(why), Duration::ZERO),
+        })
+    };
+    patience::attempts(attempt, |error| failed(error.to_string()))?
 }
 
 fn is_passing(status: StatusCode) -> bool {
@@ -249,5 +245,18 @@ mod tests {
         let mut read = Vec::new();
         open(&server.url("/0.tar")).unwrap().read_to_end(&mut read).unwrap();
         assert_eq!((read.len(), server.hits("/0.tar")), (10, 2));
+    }
+
+    #[test]
+    fn a_small_file_that_a_busy_server_keeps_back_is_not_taken_for_a_missing_one() {
+        use support::{Behaviour, Server};
+        let body = Behaviour::Ok(b"{}".to_vec(), "application/json");
+        let busy = Behaviour::Then(1, Box::new(Behaviour::Status(503)), Box::new(body));
+        let server =
+            Server::start([("/busy", busy), ("/gone", Behaviour::Status(404)), ("/odd", Behaviour::Status(501))]);
+        assert_eq!(read(&server.url("/busy")).unwrap().as_deref(), Some(&b"{}"[..]));
+        assert_eq!(read(&server.url("/gone")).unwrap(), None);
+        let message = read(&server.url("/odd")).unwrap_err().to_string();
+        assert!(message.contains("501"), "{message}");
     }
 }

@@ -18,8 +18,18 @@ const STDERR_BYTES: usize = 4096;
 /// Process groups of the commands that run.
 static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-pub(super) fn running() -> MutexGuard<'static, Vec<u32>> {
+fn running() -> MutexGuard<'static, Vec<u32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on [`end_commands`] ends this one too.
+pub(super) fn remember(child: &Child) {
+    running().push(child.id());
+}
+
+/// Before the command's number can be another process's.
+pub(super) fn forget(child: &Child) {
+    running().retain(|group| *group != child.id());
 }
 
 /// Ends all commands that are being read from or written to, so that a process which was told to stop leaves none behind and no thread
@@ -53,18 +63,13 @@ impl Pipe {
             return Err(failed("no pipes to the command".into()));
         };
         let stderr = Some(thread::spawn(move || last_bytes(stderr)));
-        running().push(child.id());
+        remember(&child);
         Ok(Self { child, stdout, stderr, verdict: None })
-    }
-
-    fn forget(&self) {
-        running().retain(|group| *group != self.child.id());
     }
 
     /// Waits for the command, whose output has ended.
     fn finish(&mut self) -> io::Result<Option<String>> {
-        // Forgotten before its number can be another process's.
-        self.forget();
+        forget(&self.child);
         complaint(&mut self.child, self.stderr.take())
     }
 }
@@ -88,7 +93,7 @@ impl Read for Pipe {
 impl Drop for Pipe {
     fn drop(&mut self) {
         if self.verdict.is_none() {
-            self.forget();
+            forget(&self.child);
             end_group(self.child.id());
             // Whatever its status, we ended it; it must only not stay a zombie.
             let _ = self.child.wait();

@@ -108,7 +108,10 @@ impl<R: Remote> Body<R> {
 impl<R: Remote> Read for Body<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.chunk.is_empty() && !buffer.is_empty() {
-            match block_on(self.chunks.next_chunk())? {
+            let Some(chunk) = block_on(patience::in_time(self.chunks.next_chunk()))? else {
+                return Err(io::Error::other(patience::TOO_LATE));
+            };
+            match chunk {
                 Ok(Some(chunk)) => {
                     self.received += chunk.len() as u64;
                     self.tries = 0;

@@ -18,7 +18,7 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::Bytes;
 
-use super::remote::patience::{self, PAUSES};
+use super::remote::patience::{self, Attempt};
 use super::remote::{Body, Chunks, Refusal, Remote, block_on};
 use crate::error::{Error, Result};
 
@@ -85,18 +85,23 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     F: Future<Output = Answer<T, E>>,
 {
-    for pause in PAUSES {
-        let error = match asked_once(bucket, key, &request)? {
-            Err(error) if is_transient(&error) => error,
-            answer => return Ok(answer),
-        };
-        let seconds = pause.as_secs();
-        tracing::warn!("{}; trying again in {seconds} s", failed(bucket, key, reason(&error)));
-        if !block_on(patience::pause(pause)).map_err(|error| failed(bucket, key, error.to_string()))? {
-            return Ok(Err(error));
-        }
+    let mut last = None;
+    let attempt = || {
+        Ok(match asked_once(bucket, key, &request)? {
+            Err(error) if is_transient(&error) => {
+                let why = failed(bucket, key, reason(&error));
+                last = Some(error);
+                Attempt::Passing(why, Duration::ZERO)
+            }
+            answer => Attempt::Over(answer),
+        })
+    };
+    let answer = patience::attempts(attempt, |error| failed(bucket, key, error.to_string()))?;
+    match (answer, last) {
+        (Ok(answer), _) => Ok(answer),
+        (Err(_), Some(error)) => Ok(Err(error)),
+        (Err(why), None) => Err(why),
     }
-    asked_once(bucket, key, request)
 }
 
 /// Without pauses, for tidying up: what the SDK tries by itself has to do.
@@ -119,7 +124,7 @@ where
         }
     });
     let answer = answer.map_err(|error| failed(bucket, key, error.to_string()))?;
-    answer.ok_or_else(|| failed(bucket, key, "no answer came in time after the process was told to end".into()))
+    answer.ok_or_else(|| failed(bucket, key, patience::TOO_LATE.into()))
 }
 
 /// What comes of a request.
@@ -154,17 +159,13 @@ pub(super) fn token() -> String {
 
 /// A whole object; `None` where there is none.
 pub(super) fn read(bucket: &str, key: &str) -> Result<Option<Vec<u8>>> {
-    for pause in PAUSES {
-        let error = match read_once(bucket, key)? {
-            Err(error) => error,
-            found => return found,
-        };
-        tracing::warn!("{error}; trying again in {} s", pause.as_secs());
-        if !block_on(patience::pause(pause)).map_err(|error| failed(bucket, key, error.to_string()))? {
-            return Err(error);
-        }
-    }
-    read_once(bucket, key)?
+    let attempt = || {
+        Ok(match read_once(bucket, key)? {
+            Ok(found) => Attempt::Over(found),
+            Err(error) => Attempt::Passing(error, Duration::ZERO),
+        })
+    };
+    patience::attempts(attempt, |error| failed(bucket, key, error.to_string()))?
 }
 
 /// The inner error is a body that breaks off, for which no request is sent again by itself.
@@ -369,5 +370,31 @@ mod tests {
         body_of(None, object).read_to_string(&mut text).unwrap();
         assert_eq!(text, "shard");
         assert!(server.join().unwrap().starts_with("GET /bucket/d/0.tar"));
+    }
+
+    #[test]
+    fn a_claim_is_renewed_as_long_as_it_is_ones_own() {
+        let server = support::S3::start();
+        let endpoint = server.environment()[0].1.clone();
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .region(Region::from_static(DEFAULT_REGION))
+            .force_path_style(true)
+            .allow_no_auth()
+            .build();
+        CLIENT.set(Client::from_conf(config)).unwrap();
+        let object = || server.objects("").remove("a.claim");
+        assert!(put_new("bucket", "a.claim", "mine").unwrap() && !put_new("bucket", "a.claim", "yours").unwrap());
+        server.put("a.claim", b"mine", SystemTime::now() - Duration::from_secs(900));
+        assert!(renew("bucket", "a.claim", "mine").unwrap());
+        let stale = Duration::from_secs(600);
+        assert!(!replace_older("bucket", "a.claim", "yours", stale).unwrap(), "it is young again");
+        server.put("a.claim", b"yours", SystemTime::now());
+        assert!(!renew("bucket", "a.claim", "mine").unwrap());
+        assert_eq!(object().as_deref(), Some(&b"yours"[..]));
+        delete("bucket", "a.claim").unwrap();
+        assert!(renew("bucket", "a.claim", "mine").unwrap());
+        assert_eq!(object().as_deref(), Some(&b"mine"[..]));
     }
 }

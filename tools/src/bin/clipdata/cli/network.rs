@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::Args;
 use ingest::fetch::FetchOptions;
 use ingest::fetch::address_guard::AddressGuard;
@@ -13,6 +13,9 @@ use tools::exit::Hint;
 use super::values::{byte_size, list, optional, switch};
 
 const DNS_PORT: u16 = 53;
+
+/// Nobody waits longer for a picture than a day.
+const LONGEST: Duration = Duration::from_secs(86_400);
 
 /// Deadlines, limits and manners.
 #[derive(Debug, Args)]
@@ -97,9 +100,10 @@ impl Network {
 }
 
 fn seconds(flag: &str, value: f64) -> anyhow::Result<Duration> {
-    Duration::try_from_secs_f64(value)
-        .with_context(|| Hint(format!("{flag} takes seconds, such as 10 or 2.5")))
-        .with_context(|| format!("{flag} is out of range"))
+    let found = Duration::try_from_secs_f64(value).ok().filter(|time| *time <= LONGEST);
+    found
+        .ok_or_else(|| anyhow!(Hint(format!("{flag} takes seconds, such as 10 or 2.5"))))
+        .with_context(|| format!("{flag}: expected 0 to {} seconds, got {value}", LONGEST.as_secs()))
 }
 
 fn dns(text: &str) -> Result<Dns, String> {
@@ -121,6 +125,15 @@ fn name_server(text: &str) -> Result<SocketAddr, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_seconds_up_to_a_day() {
+        assert_eq!(seconds("--timeout", 2.5).unwrap(), Duration::from_millis(2500));
+        for wrong in [f64::NAN, f64::INFINITY, -1.0, 1e308, 86_401.0] {
+            let message = seconds("--timeout", wrong).unwrap_err().to_string();
+            assert!(message.starts_with("--timeout: expected 0 to 86400 seconds, got "), "{message}");
+        }
+    }
 
     #[test]
     fn name_servers_are_addresses_with_or_without_a_port() {
