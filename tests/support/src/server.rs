@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -86,7 +85,8 @@ struct State {
     requests: Mutex<Vec<Request>>,
     /// Open connections by their number, to be hung up on.
     connections: Mutex<BTreeMap<usize, TcpStream>>,
-    stopping: AtomicBool,
+    stopping: Mutex<bool>,
+    stopped: Condvar,
 }
 
 impl Server {
@@ -129,7 +129,8 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.state.stopping.store(true, Ordering::SeqCst);
+        *lock(&self.state.stopping) = true;
+        self.state.stopped.notify_all();
         // Wakes the acceptor, which looks at `stopping` before it serves anyone.
         let _ = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
@@ -168,7 +169,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn accept(listener: &TcpListener, state: &Arc<State>) {
     let mut threads: Vec<JoinHandle<()>> = Vec::new();
     for (number, stream) in listener.incoming().enumerate() {
-        if state.stopping.load(Ordering::SeqCst) {
+        if *lock(&state.stopping) {
             break;
         }
         let Ok(stream) = stream else { continue };
@@ -192,7 +193,7 @@ fn accept(listener: &TcpListener, state: &Arc<State>) {
 /// Answers the requests of one connection until one of the two hangs up.
 fn serve(stream: TcpStream, state: &State) {
     let Ok(writer) = stream.try_clone() else { return };
-    let mut connection = Connection { reader: BufReader::new(stream), writer, is_head: false };
+    let mut connection = Connection { state, reader: BufReader::new(stream), writer, is_head: false };
     while let Some(request) = Request::read(&mut connection.reader) {
         lock(&state.requests).push(request.clone());
         connection.is_head = request.method == "HEAD";
@@ -208,6 +209,12 @@ fn serve(stream: TcpStream, state: &State) {
 }
 
 impl State {
+    /// Waits, but no longer than the server runs.
+    fn rest(&self, pause: Duration) {
+        // Whether the time is over or the server makes no difference to whoever waits.
+        let _ = self.stopped.wait_timeout_while(lock(&self.stopping), pause, |stopping| !*stopping);
+    }
+
     fn behaviour(&self, path: &str) -> Behaviour {
         let mut routes = lock(&self.routes);
         let Some(behaviour) = routes.get_mut(path) else { return Behaviour::Status(404) };
@@ -241,14 +248,15 @@ impl From<std::io::Error> for End {
     }
 }
 
-struct Connection {
+struct Connection<'a> {
+    state: &'a State,
     reader: BufReader<TcpStream>,
     writer: TcpStream,
     /// Whether the request wants no body.
     is_head: bool,
 }
 
-impl Connection {
+impl Connection<'_> {
     fn answer(&mut self, request: &Request, behaviour: &Behaviour) -> Result<(), End> {
         match behaviour {
             Behaviour::Ok(body, mime) => self.send(200, &[("content-type", mime)], body),
@@ -326,7 +334,7 @@ impl Connection {
         self.head(200, &[], body.len())?;
         for piece in body.chunks(piece.max(1)) {
             self.writer.write_all(piece)?;
-            std::thread::sleep(pause);
+            self.state.rest(pause);
         }
         Ok(())
     }
