@@ -33,7 +33,7 @@ impl CaptionSource {
     }
 
     /// The captions in `sample` that are not blank. Bytes that are no UTF-8 become the replacement character.
-    fn texts(&self, sample: &Sample) -> Vec<String> {
+    pub(crate) fn texts(&self, sample: &Sample) -> Vec<String> {
         let Some(field) = sample.field(&[&self.extension]) else { return Vec::new() };
         let mut texts = match &self.json_key {
             None => vec![String::from_utf8_lossy(&field.bytes).into_owned()],

@@ -8,6 +8,7 @@ use shards::reader::MissingEnd;
 use shards::spec::ShardSpec;
 use shards::store::Cache;
 
+use crate::arrival::Arrival;
 use crate::caption::CaptionSource;
 use crate::error::{Error, Result};
 use crate::policy::Policy;
@@ -86,6 +87,8 @@ pub struct LoaderConfig {
     pub missing_end: MissingEnd,
     /// Where copies of shards from afar are kept.
     pub cache: Option<Cache>,
+    /// How to wait for shards that are still to come; `None` where all are there.
+    pub arrival: Option<Arrival>,
     /// The largest picture that is decoded.
     pub limits: Limits,
     /// Ends the batches early.
@@ -122,6 +125,7 @@ impl LoaderConfig {
             policy: Policy::default(),
             missing_end: MissingEnd::default(),
             cache: None,
+            arrival: None,
             limits: Limits::default(),
             stop: Stop::default(),
         }

@@ -33,6 +33,14 @@ pub enum Error {
         /// How many samples it gave before.
         samples: u64,
     },
+    /// A shard that was waited for will not come.
+    #[error("shard `{shard}` is not there: {reason}")]
+    NeverCame {
+        /// The shard.
+        shard: String,
+        /// Why.
+        reason: String,
+    },
     /// A picture given by itself cannot be decoded.
     #[error("{name}: {reason}")]
     Picture {

@@ -1,10 +1,11 @@
-//! Labelled pictures for evaluation: in a fixed order, each once, each either in a batch or among the unreadable.
+//! Pictures for evaluation, each with its label (a class, or its captions): in a fixed order, each once, each either in a
+//! batch or among the unreadable.
 
 use std::cell::RefCell;
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use shards::image::{Decoder, JpegScale, Limits};
+use shards::image::{Decoder, JpegScale, Limits, RgbImage, RgbView};
 
 use crate::error::{Error, Result};
 use crate::seed::Draws;
@@ -23,6 +24,8 @@ pub struct EvalConfig {
     pub image_size: u32,
     /// The largest picture that is decoded.
     pub limits: Limits,
+    /// Pixels at each edge that are no part of the picture, such as ObjectNet's red frame.
+    pub border: u32,
     /// Ends the evaluation before its last batch.
     pub stop: Stop,
 }
@@ -31,17 +34,17 @@ impl EvalConfig {
     /// With the usual limits.
     pub fn new(batch_size: usize, workers: usize, image_size: u32) -> Self {
         let (batch_size, workers) = (batch_size.max(1), workers.max(1));
-        Self { batch_size, workers, image_size, limits: Limits::default(), stop: Stop::default() }
+        Self { batch_size, workers, image_size, limits: Limits::default(), border: 0, stop: Stop::default() }
     }
 }
 
 /// Labelled pictures side by side; the last batch may be smaller than the others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EvalBatch {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvalBatch<L = u32> {
     /// Path or key of each picture, `B` of them.
     pub keys: Vec<String>,
-    /// Index of each picture's class: `[B]`.
-    pub labels: Vec<u32>,
+    /// Index of each picture's class, or its captions: `[B]`.
+    pub labels: Vec<L>,
     /// RGB as 0 to 255, not normalised: `[B, image_size, image_size, 3]`.
     pub pixels: Vec<u8>,
 }
@@ -56,9 +59,9 @@ pub struct Unreadable {
 }
 
 /// A picture before it is decoded.
-pub(crate) struct Labelled {
+pub(crate) struct Labelled<L = u32> {
     pub(crate) key: String,
-    pub(crate) label: u32,
+    pub(crate) label: L,
     pub(crate) content: Content,
 }
 
@@ -68,27 +71,27 @@ pub(crate) enum Content {
     Bytes(Bytes),
 }
 
-struct EvalExample {
+struct EvalExample<L> {
     key: String,
-    label: u32,
+    label: L,
     pixels: Vec<u8>,
 }
 
 /// The batches of one evaluation.
-pub struct EvalBatches {
-    examples: Ordered<std::result::Result<EvalExample, Unreadable>>,
+pub struct EvalBatches<L = u32> {
+    examples: Ordered<std::result::Result<EvalExample<L>, Unreadable>>,
     batch_size: usize,
     unreadable: Vec<Unreadable>,
     is_over: bool,
 }
 
-impl EvalBatches {
+impl<L: Send + 'static> EvalBatches<L> {
     pub(crate) fn new(
-        pictures: impl Iterator<Item = std::result::Result<Labelled, Unreadable>> + Send + 'static,
+        pictures: impl Iterator<Item = std::result::Result<Labelled<L>, Unreadable>> + Send + 'static,
         config: &EvalConfig,
     ) -> Self {
-        let (side, limits) = (config.image_size, config.limits);
-        let work = move |picture: std::result::Result<_, _>| prepare(picture?, side, &limits);
+        let view = View { side: config.image_size, border: config.border, limits: config.limits };
+        let work = move |picture: std::result::Result<_, _>| prepare(picture?, &view);
         let examples = ordered(pictures, config.workers, window(config.batch_size, config.workers), &config.stop, work);
         Self { examples, batch_size: config.batch_size, unreadable: Vec::new(), is_over: false }
     }
@@ -99,11 +102,11 @@ impl EvalBatches {
     }
 }
 
-impl Iterator for EvalBatches {
-    type Item = Result<EvalBatch>;
+impl<L: Send + 'static> Iterator for EvalBatches<L> {
+    type Item = Result<EvalBatch<L>>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut batch = EvalBatch::default();
+        let mut batch = EvalBatch { keys: Vec::new(), labels: Vec::new(), pixels: Vec::new() };
         while !self.is_over && batch.keys.len() < self.batch_size {
             match self.examples.next() {
                 Some(Ok(Ok(example))) => {
@@ -128,17 +131,25 @@ impl Iterator for EvalBatches {
 /// # Errors
 /// For bytes that are no picture, or one beyond the usual limits.
 pub fn evaluation_pixels(name: &str, bytes: &[u8], image_size: u32) -> Result<Vec<u8>> {
-    let pixels = HANDS.with_borrow_mut(|hands| hands.prepare(bytes, image_size, &Limits::default()));
+    let view = View { side: image_size, border: 0, limits: Limits::default() };
+    let pixels = HANDS.with_borrow_mut(|hands| hands.prepare(bytes, &view));
     pixels.map_err(|reason| Error::Picture { name: name.to_owned(), reason })
 }
 
-fn prepare(picture: Labelled, side: u32, limits: &Limits) -> std::result::Result<EvalExample, Unreadable> {
+/// What of a picture is seen.
+struct View {
+    side: u32,
+    border: u32,
+    limits: Limits,
+}
+
+fn prepare<L>(picture: Labelled<L>, view: &View) -> std::result::Result<EvalExample<L>, Unreadable> {
     let Labelled { key, label, content } = picture;
     let read = || match &content {
         Content::File(path) => std::fs::read(path).map(Bytes::from).map_err(|error| error.to_string()),
         Content::Bytes(bytes) => Ok(bytes.clone()),
     };
-    let pixels = read().and_then(|bytes| HANDS.with_borrow_mut(|hands| hands.prepare(&bytes, side, limits)));
+    let pixels = read().and_then(|bytes| HANDS.with_borrow_mut(|hands| hands.prepare(&bytes, view)));
     match pixels {
         Ok(pixels) => Ok(EvalExample { key, label, pixels }),
         Err(reason) => Err(Unreadable { key, reason }),
@@ -157,11 +168,44 @@ thread_local! {
 }
 
 impl Hands {
-    fn prepare(&mut self, bytes: &[u8], side: u32, limits: &Limits) -> std::result::Result<Vec<u8>, String> {
-        let picture = self.decoder.decode_rgb(bytes, limits, JpegScale::Full).map_err(|error| error.to_string())?;
+    fn prepare(&mut self, bytes: &[u8], view: &View) -> std::result::Result<Vec<u8>, String> {
+        let side = view.side;
+        let decoded = self.decoder.decode_rgb(bytes, &view.limits, JpegScale::Full);
+        let picture = decoded.map_err(|error| error.to_string())?;
+        let inner = without_border(picture, view.border);
+        let picture = inner.as_ref().map_or(picture, RgbImage::view);
         let mut pixels = vec![0; side as usize * side as usize * 3];
         let mut draws = |domain| Draws::new(0, domain, &[]);
         self.painter.paint(&Transform::Evaluation, picture, side, &mut draws, &mut pixels);
         Ok(pixels)
+    }
+}
+
+/// What is within the border; nothing where there is none, or it would leave nothing.
+fn without_border(picture: RgbView<'_>, border: u32) -> Option<RgbImage> {
+    let [width, height] = [picture.width, picture.height].map(|side| side.checked_sub(2 * border).filter(|s| *s > 0));
+    let (width, height) = (width?, height?);
+    if border == 0 {
+        return None;
+    }
+    let stride = picture.width as usize * 3;
+    let (start, length) = (border as usize * 3, width as usize * 3);
+    let rows = picture.pixels.chunks_exact(stride).skip(border as usize).take(height as usize);
+    let pixels = rows.flat_map(|row| row[start..start + length].iter().copied()).collect();
+    Some(RgbImage { width, height, pixels })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_border_is_cut_off_where_something_is_left() {
+        let pixels: Vec<u8> = (0..4 * 5 * 3).collect();
+        let picture = RgbView { width: 4, height: 5, pixels: &pixels };
+        let inner = without_border(picture, 1).unwrap();
+        assert_eq!((inner.width, inner.height), (2, 3));
+        assert_eq!(inner.pixels[..6], pixels[15..21]);
+        assert!(without_border(picture, 0).is_none() && without_border(picture, 2).is_none());
     }
 }

@@ -45,6 +45,16 @@ impl ClassFolder {
         &self.class_names
     }
 
+    /// Leaves out the pictures of other labels.
+    pub fn keep(&mut self, wanted: impl Fn(u32) -> bool) {
+        self.pictures.retain(|(_, label)| wanted(*label));
+    }
+
+    /// Every picture with its label, in order.
+    pub fn pictures(&self) -> &[(PathBuf, u32)] {
+        &self.pictures
+    }
+
     /// How many pictures there are.
     pub fn len(&self) -> usize {
         self.pictures.len()

@@ -2,11 +2,10 @@
 //! decimal text in a member with the extension `cls`.
 
 use shards::Sample;
-use shards::reader::{ShardEnd, ShardReader};
 use shards::spec::ShardSpec;
-use shards::uri::ShardUri;
 
 use crate::evaluation::{Content, EvalBatches, EvalConfig, Labelled, Unreadable};
+use crate::in_order::samples;
 
 const IMAGE_EXTENSIONS: [&str; 4] = ["jpg", "png", "jpeg", "webp"];
 const LABEL_EXTENSION: &str = "cls";
@@ -26,52 +25,7 @@ impl LabelledShards {
     /// All samples in their order. A sample without picture or class, and a shard that cannot be opened or is not
     /// whole, are among the unreadable.
     pub fn batches(&self, config: &EvalConfig) -> EvalBatches {
-        let uris: Vec<ShardUri> = self.spec.uris().cloned().collect();
-        EvalBatches::new(uris.into_iter().flat_map(|uri| ShardSamples::open(&uri)), config)
-    }
-}
-
-/// The samples of one shard, and in the end what is wrong with it.
-struct ShardSamples {
-    uri: String,
-    /// `None` once there is no more to come.
-    reader: Option<ShardReader<Box<dyn std::io::Read + Send>>>,
-    trouble: Option<String>,
-}
-
-impl ShardSamples {
-    fn open(uri: &ShardUri) -> Self {
-        let (reader, trouble) = match ShardReader::open(uri) {
-            Ok(reader) => (Some(reader), None),
-            Err(error) => (None, Some(error.to_string())),
-        };
-        Self { uri: uri.to_string(), reader, trouble }
-    }
-}
-
-impl Iterator for ShardSamples {
-    type Item = Result<Labelled, Unreadable>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if let Some(reader) = &mut self.reader {
-            match reader.next() {
-                Some(Ok(sample)) => return Some(labelled(sample)),
-                Some(Err(error)) => self.trouble = Some(error.to_string()),
-                None => self.trouble = reader.end().and_then(incomplete),
-            }
-            self.reader = None;
-        }
-        let reason = self.trouble.take()?;
-        Some(Err(Unreadable { key: self.uri.clone(), reason }))
-    }
-}
-
-fn incomplete(end: &ShardEnd) -> Option<String> {
-    match end {
-        ShardEnd::Complete { .. } => None,
-        ShardEnd::Incomplete { samples, reason, offset, .. } => {
-            Some(format!("shard is incomplete: {reason} (at byte {offset}, after {samples} samples)"))
-        }
+        EvalBatches::new(samples(&self.spec).map(|sample| labelled(sample?)), config)
     }
 }
 

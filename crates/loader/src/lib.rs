@@ -25,6 +25,7 @@
 //! ```
 #![warn(missing_docs)]
 
+mod arrival;
 mod assembly;
 mod batch;
 mod batches;
@@ -39,9 +40,11 @@ mod error;
 pub mod evaluation;
 mod filter;
 pub mod folder;
+mod in_order;
 pub mod labelled;
 mod lanes;
 mod loader;
+pub mod pairs;
 #[cfg(test)]
 mod parity_preprocess;
 mod pipeline;
@@ -64,6 +67,7 @@ pub mod transform;
 mod walk;
 mod worker;
 
+pub use arrival::Arrival;
 pub use batch::{Batch, Pixels};
 pub use batches::Batches;
 pub use caption::CaptionSource;
@@ -74,6 +78,7 @@ pub use evaluation::{EvalBatch, EvalBatches, EvalConfig, Unreadable, evaluation_
 pub use folder::ClassFolder;
 pub use labelled::LabelledShards;
 pub use loader::Loader;
+pub use pairs::{CaptionsOf, EvalPairs};
 pub use policy::{OnError, Policy};
 pub use position::{Cursor, LoaderPosition, Loss, Order, StreamPosition};
 pub use size::{EpochSize, epoch_size, recorded};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shards::reader::Proof;
 use shards::spec::ShardSpec;
 use shards::uri::ShardUri;
 
@@ -71,7 +72,8 @@ impl Loader {
             sizes_known: sizes.is_some(),
         };
         let sizes = sizes.filter(|_| matches!(data, Data::Shards(_)));
-        let plan = Plan { seed: config.seed, sampling: config.sampling, lanes, count, sizes, cumulative_weights };
+        let (seed, sampling, arriving) = (config.seed, config.sampling, config.arrival.is_some());
+        let plan = Plan { seed, sampling, lanes, count, sizes, arriving, cumulative_weights };
         let context = Context { config, data, plan, tally: Tally::new(sources) };
         Ok(Self { context: Arc::new(context), order })
     }
@@ -127,7 +129,10 @@ fn of_rows(data: Data, count: usize, digest: Digest) -> Found {
 
 fn of_shards(spec: &ShardSpec, config: &LoaderConfig) -> Result<Found> {
     let uris: Vec<ShardUri> = spec.uris().cloned().collect();
-    let proofs = recorded(&uris, config.missing_end)?;
+    let proofs = match &config.arrival {
+        None => recorded(&uris, config.missing_end)?,
+        Some(_) => vec![Proof { samples: None, bytes: None, missing_end: config.missing_end }; uris.len()],
+    };
     let sources = spec.sources().iter().enumerate().flat_map(|(source, uris)| uris.iter().map(move |_| source));
     let mut digest = Digest::default();
     let mut shards = Vec::with_capacity(uris.len());

@@ -17,6 +17,8 @@ pub(crate) struct Plan {
     pub(crate) count: usize,
     /// Samples of each shard, where all are known.
     pub(crate) sizes: Option<Arc<[u64]>>,
+    /// Whether shards come while they are read: the first pass takes them in the order in which they come.
+    pub(crate) arriving: bool,
     /// Sums of the shards' weights, where they are drawn by weight.
     pub(crate) cumulative_weights: Option<Arc<[f64]>>,
 }
@@ -52,6 +54,9 @@ impl Plan {
     }
 
     fn order(&self, at: Pass) -> Vec<u32> {
+        if self.arriving && at == (Pass { epoch: 0, pass: 0 }) {
+            return (0..self.count as u32).collect();
+        }
         Draws::new(self.seed, Domain::ShardOrder, &[at.epoch, at.pass]).permutation(self.count)
     }
 
@@ -94,7 +99,7 @@ mod tests {
 
     fn plan(sampling: Sampling, streams: usize, count: usize) -> Plan {
         let lanes = Lanes { lanes: 240, streams };
-        Plan { seed: 7, sampling, lanes, count, sizes: None, cumulative_weights: None }
+        Plan { seed: 7, sampling, lanes, count, sizes: None, arriving: false, cumulative_weights: None }
     }
 
     fn pass(pass: u64) -> Pass {
@@ -133,6 +138,15 @@ mod tests {
                 assert_eq!(own, plan.lanes.share(stream, p * 23, 23), "pass {p}, stream {stream}");
             }
         }
+    }
+
+    #[test]
+    fn shards_that_come_are_read_as_they_come_and_then_in_any_order() {
+        let plan = Plan { arriving: true, ..plan(Sampling::Once, 1, 9) };
+        let shards = |at| plan.visits(at, 0).into_iter().map(|visit| visit.portion.shard).collect::<Vec<_>>();
+        assert_eq!(shards(pass(0)), (0..9).collect::<Vec<_>>());
+        assert_ne!(shards(pass(1)), shards(pass(0)));
+        assert_ne!(shards(Pass { epoch: 1, pass: 0 }), shards(pass(0)));
     }
 
     #[test]

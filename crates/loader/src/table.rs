@@ -52,6 +52,13 @@ impl Table {
         if table.rows.is_empty() { Err(broken("it has no rows".into())) } else { Ok(table) }
     }
 
+    /// A table of these paths and captions.
+    pub fn from_rows<'a>(rows: impl IntoIterator<Item = (&'a Path, &'a str)>) -> Self {
+        let mut table = Self::default();
+        rows.into_iter().for_each(|(path, caption)| table.push(&path.to_string_lossy(), caption));
+        table
+    }
+
     fn push(&mut self, path: &str, caption: &str) {
         let bytes = |text: &str| u32::try_from(text.len()).unwrap_or(u32::MAX);
         let row = Row { start: self.text.len(), path_bytes: bytes(path), caption_bytes: bytes(caption) };

@@ -118,6 +118,16 @@ impl ShardWalk {
         if ends_at <= self.at.sample {
             return self.leave_known_loss(ends_at, 0, &visit);
         }
+        if let Some(arrival) = &self.context.config.arrival {
+            let shard = self.shard(&visit);
+            let started = Instant::now();
+            let waited = arrival.wait(&shard.uri, &self.stop);
+            self.context.tally.times().read.add(started.elapsed());
+            waited.map_err(|reason| Error::NeverCame { shard: shard.name.to_string(), reason })?;
+            if self.stop.is_set() {
+                return Ok(());
+            }
+        }
         let mut tries = 0;
         loop {
             match self.open_at(&visit, self.at.sample) {

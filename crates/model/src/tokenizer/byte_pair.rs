@@ -63,6 +63,25 @@ impl BytePairs {
     }
 }
 
+impl BytePairs {
+    /// The text of ids, a space behind each word; ids of no symbol are passed over.
+    pub(super) fn decode(&self, ids: &[u32]) -> String {
+        let parts: HashMap<u32, (u32, u32)> = self.merged.iter().map(|(pair, id)| (*id, *pair)).collect();
+        let byte_of = |id: u32| self.byte_ids.iter().position(|byte_id| *byte_id == id).map(|byte| byte as u8);
+        let mut bytes = Vec::new();
+        let mut waiting: Vec<u32> = ids.iter().rev().copied().collect();
+        while let Some(id) = waiting.pop() {
+            match parts.get(&id) {
+                Some((left, right)) => waiting.extend([*right, *left]),
+                None if id < 256 => bytes.extend(byte_of(id)),
+                None if id < FIRST_MERGE_ID => bytes.extend(byte_of(id - 256).into_iter().chain([b' '])),
+                None => {}
+            }
+        }
+        String::from_utf8_lossy(&bytes).trim_end().to_owned()
+    }
+}
+
 /// Symbols of a word as a doubly linked list over a vector: merging unlinks the right symbol in constant time, and a heap
 /// yields the next merge, so that a word of n bytes costs n log n whatever it holds.
 struct Chain {

@@ -80,6 +80,11 @@ impl HfTokenizer {
         ids
     }
 
+    /// The text of ids, without special ones.
+    pub(super) fn decode(&self, ids: &[u32]) -> String {
+        self.tokenizer.decode(ids, true).unwrap_or_default()
+    }
+
     /// Number of token ids, those of added tokens included.
     pub fn vocab_size(&self) -> usize {
         self.tokenizer.get_vocab_size(true)

@@ -83,6 +83,17 @@ impl Tokenizer {
             Self::Hf(tokenizer) => tokenizer.encode(text, context_length),
         }
     }
+
+    /// The text that ids stand for, as the model knows it: cleaned, cut, with spaces between words.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        match self {
+            // Padding is the id of an exclamation mark.
+            Self::Clip(tokenizer) => {
+                tokenizer.pairs.decode(ids.split(|id| *id == END_OF_TEXT).next().unwrap_or_default())
+            }
+            Self::Hf(tokenizer) => tokenizer.decode(ids),
+        }
+    }
 }
 
 /// Turns text into CLIP token ids. Share one among threads: `encode` takes `&self`.
@@ -183,6 +194,13 @@ mod tests {
         assert_eq!(ids("a", 0), [0u32; 0]);
         assert_eq!(ids("a", 1), [END_OF_TEXT]);
         assert_eq!(ids("", 2), [START_OF_TEXT, END_OF_TEXT]);
+    }
+
+    #[test]
+    fn ids_are_text_again() {
+        let text = |text: &str| Tokenizer::clip().unwrap().decode(&ids(text, 12));
+        assert_eq!(text("A Photo  of\na caf\u{e9}!"), "a photo of a caf\u{e9} !");
+        assert_eq!((text(""), text("one two")), (String::new(), "one two".to_owned()));
     }
 
     #[test]
