@@ -34,6 +34,13 @@ impl Metrics {
         self.0.get(name).and_then(Value::as_f64)
     }
 
+    /// Without one of them.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
+    }
+
     /// All metrics.
     pub fn entries(&self) -> &Map<String, Value> {
         &self.0

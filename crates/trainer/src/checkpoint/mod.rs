@@ -94,19 +94,26 @@ impl State {
     }
 }
 
-/// Writes a checkpoint as the folder `sealed`. It is written under another name, synced
-/// and renamed, so that a checkpoint that can be seen is whole.
+/// Writes a checkpoint as the folder `sealed`.
 ///
 /// # Errors
 /// When the folder cannot be written; what was there stays.
 pub fn save(trainer: &Trainer, position: &LoaderPosition, moment: &Moment, sealed: &Path) -> Result<()> {
+    seal(sealed, |open| {
+        trainer.clip.save(open)?;
+        tensors::save(&trainer.optimizer.tensors(trainer.clip.parameters()), open.join(OPTIMIZER))?;
+        write_json(&open.join(LOADER), position)?;
+        write_json(&open.join(STATE), &State::of(trainer, moment))
+    })
+}
+
+/// Makes the folder `sealed` of what `write` puts into it. It is written under another name, synced and renamed, so that a
+/// folder that can be seen is whole.
+pub(crate) fn seal(sealed: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let open = sealed.with_added_extension("tmp");
     remove(&open)?;
     fs::create_dir_all(&open).map_err(Error::io("create", &open))?;
-    trainer.clip.save(&open)?;
-    tensors::save(&trainer.optimizer.tensors(trainer.clip.parameters()), open.join(OPTIMIZER))?;
-    write_json(&open.join(LOADER), position)?;
-    write_json(&open.join(STATE), &State::of(trainer, moment))?;
+    write(&open)?;
     sync_folder(&open)?;
     remove(sealed)?;
     fs::rename(&open, sealed).map_err(Error::io("rename", &open))?;

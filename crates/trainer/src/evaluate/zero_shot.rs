@@ -1,10 +1,11 @@
 //! Zero-shot classification: pictures against a classifier made of class names and templates.
 //!
 //! The algorithm is open_clip's: every class is the normalised mean of the normalised features of its
-//! filled-in templates; a picture belongs to the class whose feature is nearest to its own.
+//! filled-in templates; a picture belongs to the class whose feature is nearest to its own. Where several classes stand for
+//! one label, as in ObjectNet, the nearest of them speaks for it.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use loader::{ClassFolder, EvalBatches, EvalConfig, LabelledShards, ShardSpec, Stop, Unreadable};
@@ -14,11 +15,12 @@ use model::zero_shot::{Template, ZeroShotClassifier, top_k};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::evaluate::imagenet::{Benchmark, Labelling, by_number, by_synset};
 use crate::input;
 use crate::metrics::Metrics;
 
 /// Classes whose prompts are encoded at once, as open_clip does it.
-const CLASSES_PER_BATCH: NonZeroUsize = NonZeroUsize::new(10).expect("ten is not zero");
+pub(crate) const CLASSES_PER_BATCH: NonZeroUsize = NonZeroUsize::new(10).expect("ten is not zero");
 
 /// Where the pictures and their labels are.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct ZeroShotTask {
     pub name: String,
     /// The pictures.
     pub labels: Labels,
+    /// Set where the folders are those of ImageNet or one of its relatives.
+    pub benchmark: Option<Benchmark>,
     /// Class names in the order of the labels; `None` takes the folders' names, `_` read as a space.
     pub class_names: Option<Vec<String>>,
     /// Templates to fill with each name.
@@ -99,10 +103,15 @@ impl ZeroShotTask {
     pub fn prepare(&self) -> Result<Prepared> {
         match &self.labels {
             Labels::Folder(path) => {
-                let folder = ClassFolder::open(path)?;
+                let mut folder = ClassFolder::open(path)?;
                 let class_names = self.class_names.clone().unwrap_or_else(|| readable(folder.class_names()));
-                let class_of_folder = match_folders(folder.class_names(), &class_names)?;
-                Ok(Prepared { pictures: Pictures::Folder(folder), class_of_folder, class_names })
+                let Labelling { labels, groups } = match self.benchmark {
+                    Some(benchmark) => benchmark.labelling(folder.class_names())?,
+                    None => each_class(match_folders(folder.class_names(), &class_names)?, class_names.len()),
+                };
+                folder.keep(|label| labels.get(label as usize).is_some_and(Option::is_some));
+                let label_of_folder = labels.into_iter().map(Option::unwrap_or_default).collect();
+                Ok(Prepared { pictures: Pictures::Folder(folder), label_of_folder, class_names, groups })
             }
             Labels::Shards(spec) => {
                 let class_names = self.class_names.clone().ok_or_else(|| Error::Config {
@@ -110,45 +119,62 @@ impl ZeroShotTask {
                     reason: "needed for shards: their samples carry class indices only".to_owned(),
                 })?;
                 let shards = LabelledShards::new(spec.clone());
-                Ok(Prepared { pictures: Pictures::Shards(shards), class_of_folder: Vec::new(), class_names })
+                let groups = each_class(Vec::new(), class_names.len()).groups;
+                Ok(Prepared { pictures: Pictures::Shards(shards), label_of_folder: Vec::new(), class_names, groups })
             }
         }
     }
 
-    /// Classifies every picture.
+    /// Classifies every picture by the texts of its class names.
     ///
     /// # Errors
     /// When no picture can be read, a label has no class, the device fails, or `stop` is set.
     pub fn run(&self, clip: &Clip, tokenizer: &Tokenizer, prepared: &Prepared, stop: &Stop) -> Result<ZeroShotReport> {
         let names = &prepared.class_names;
         let classifier = ZeroShotClassifier::build(clip, tokenizer, names, &self.templates, CLASSES_PER_BATCH)?;
+        let scale = clip.logit_scale()?;
+        self.run_with(clip, prepared, stop, |features| Ok((classifier.classify(features)? * scale)?))
+    }
+
+    /// Classifies every picture by what `logits` says of its features: `[B, D]` to `[B, classes]`.
+    ///
+    /// # Errors
+    /// As [`ZeroShotTask::run`], and what `logits` gives.
+    pub fn run_with(
+        &self,
+        clip: &Clip,
+        prepared: &Prepared,
+        stop: &Stop,
+        logits: impl Fn(&Tensor) -> Result<Tensor>,
+    ) -> Result<ZeroShotReport> {
         let side = clip.config().vision_cfg.image_size;
         let mut config = EvalConfig::new(self.batch_size, self.workers, side as u32);
         config.stop = stop.clone();
+        config.border = self.benchmark.map_or(0, Benchmark::border);
         let mut batches = prepared.batches(&config);
         let mut predictions = Vec::new();
         for batch in &mut batches {
             let batch = batch?;
             let pixels =
                 input::pixel_values(&batch.pixels, batch.labels.len(), side, clip.preprocess(), clip.device())?;
-            let logits = logits(clip, &classifier, &pixels)?;
+            let logits = logits(&clip.encode_image(&pixels)?)?.to_vec2::<f32>()?;
             for (row, (key, label)) in logits.iter().zip(batch.keys.iter().zip(&batch.labels)) {
                 if !row.iter().all(|logit| logit.is_finite()) {
                     return Err(Error::NonFiniteFeatures { key: key.clone() });
                 }
-                let label = prepared.class_of(*label, key)?;
-                predictions.push(Prediction { key: key.clone(), label, ranked: ranked(row) });
+                let label = prepared.label_of(*label, key)?;
+                predictions.push(Prediction { key: key.clone(), label, ranked: ranked(&prepared.logits(row)) });
             }
         }
         if stop.is_set() {
             return Err(Error::Interrupted);
         }
-        self.report(names, predictions, batches.unreadable())
+        self.report(prepared.label_names(), predictions, batches.unreadable())
     }
 
     fn report(
         &self,
-        names: &[String],
+        class_names: Vec<String>,
         predictions: Vec<Prediction>,
         unreadable: &[Unreadable],
     ) -> Result<ZeroShotReport> {
@@ -157,7 +183,7 @@ impl ZeroShotTask {
         }
         if predictions.is_empty() {
             let reason = format!("no picture could be read ({} tried)", unreadable.len());
-            return Err(Error::Config { option: "--zeroshot-data", reason });
+            return Err(Error::Config { option: self.benchmark.map_or("--zeroshot-data", Benchmark::flag), reason });
         }
         let share = |k: usize| {
             let hit = |p: &&Prediction| p.ranked.iter().take(k).any(|(class, _)| *class == p.label);
@@ -165,7 +191,7 @@ impl ZeroShotTask {
         };
         Ok(ZeroShotReport {
             name: self.name.clone(),
-            class_names: names.to_vec(),
+            class_names,
             top1: share(1),
             top5: share(5),
             samples: predictions.len() as u64,
@@ -178,8 +204,10 @@ impl ZeroShotTask {
 /// A task whose pictures were found and whose classes fit.
 pub struct Prepared {
     pictures: Pictures,
-    class_of_folder: Vec<u32>,
+    label_of_folder: Vec<u32>,
     class_names: Vec<String>,
+    /// The classes that stand for each label.
+    groups: Vec<Vec<u32>>,
 }
 
 enum Pictures {
@@ -195,10 +223,37 @@ impl Prepared {
         }
     }
 
-    /// The class of a label as the pictures carry it.
-    fn class_of(&self, label: u32, key: &str) -> Result<u32> {
+    /// Files with their labels, where the pictures are in folders.
+    pub fn labelled_files(&self) -> impl Iterator<Item = (&Path, u32)> {
+        let folder = match &self.pictures {
+            Pictures::Folder(folder) => folder.pictures(),
+            Pictures::Shards(_) => &[],
+        };
+        let label = |label: u32| self.label_of_folder.get(label as usize).copied().unwrap_or_default();
+        folder.iter().map(move |(path, folder)| (path.as_path(), label(*folder)))
+    }
+
+    /// The classes, in the order of the logits.
+    pub fn class_names(&self) -> &[String] {
+        &self.class_names
+    }
+
+    /// What the labels of the predictions are called.
+    fn label_names(&self) -> Vec<String> {
+        let name = |class: &u32| self.class_names.get(*class as usize).map_or("", String::as_str);
+        self.groups.iter().map(|group| group.iter().map(name).collect::<Vec<_>>().join(" / ")).collect()
+    }
+
+    /// One logit a label: the largest of its classes.
+    fn logits(&self, classes: &[f32]) -> Vec<f32> {
+        let of = |class: &u32| classes.get(*class as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        self.groups.iter().map(|group| group.iter().map(of).fold(f32::NEG_INFINITY, f32::max)).collect()
+    }
+
+    /// The label of a picture by the one that it carries.
+    fn label_of(&self, label: u32, key: &str) -> Result<u32> {
         let class = match &self.pictures {
-            Pictures::Folder(_) => self.class_of_folder.get(label as usize).copied(),
+            Pictures::Folder(_) => self.label_of_folder.get(label as usize).copied(),
             Pictures::Shards(_) => ((label as usize) < self.class_names.len()).then_some(label),
         };
         class.ok_or_else(|| Error::Config {
@@ -213,14 +268,24 @@ fn readable(folders: &[String]) -> Vec<String> {
     folders.iter().map(|name| name.replace('_', " ")).collect()
 }
 
-/// The class of every folder: by name where every folder is called as a class is (so that a folder may
-/// hold some of the classes only), else by sorted position, which needs as many folders as names.
+/// Every class for itself.
+fn each_class(labels: Vec<u32>, classes: usize) -> Labelling {
+    Labelling {
+        labels: labels.into_iter().map(Some).collect(),
+        groups: (0..classes as u32).map(|class| vec![class]).collect(),
+    }
+}
+
+/// The class of every folder: by name where every folder is called as a class is (so that a folder may hold some of the
+/// classes only), by number where all are numbers, by ImageNet's synsets where there are 1,000 names, else by sorted
+/// position, which needs as many folders as names.
 fn match_folders(folders: &[String], names: &[String]) -> Result<Vec<u32>> {
     let by_name: Option<Vec<u32>> = readable(folders)
         .iter()
         .map(|folder| names.iter().position(|name| name == folder).map(|class| class as u32))
         .collect();
-    match by_name {
+    let synsets = || by_synset(folders).filter(|_| names.len() == 1000);
+    match by_name.or_else(|| by_number(folders, names.len())).or_else(synsets) {
         Some(classes) => Ok(classes),
         None if folders.len() == names.len() => Ok((0..names.len() as u32).collect()),
         None => Err(Error::Config {
@@ -233,12 +298,6 @@ fn match_folders(folders: &[String], names: &[String]) -> Result<Vec<u32>> {
             ),
         }),
     }
-}
-
-/// Cosines times the model's scale: one row a picture, one number a class.
-fn logits(clip: &Clip, classifier: &ZeroShotClassifier, pixels: &Tensor) -> Result<Vec<Vec<f32>>> {
-    let cosines = classifier.classify(&clip.encode_image(pixels)?)?;
-    Ok((cosines * clip.logit_scale()?)?.to_vec2()?)
 }
 
 /// The five likeliest classes and their probabilities; among equals the lower index wins. The order is that of the
@@ -264,6 +323,7 @@ mod tests {
         let names = strings(&["zebra", "red fox", "ant"]);
         assert_eq!(match_folders(&strings(&["red_fox", "zebra"]), &names).unwrap(), [1, 0]);
         assert_eq!(match_folders(&strings(&["n01", "n02", "n03"]), &names).unwrap(), [0, 1, 2]);
+        assert_eq!(match_folders(&strings(&["0", "2"]), &names).unwrap(), [0, 2]);
         let error = match_folders(&strings(&["n01", "n02"]), &names).unwrap_err().to_string();
         assert!(error.contains("3 names for 2 class folders"), "{error}");
     }
