@@ -1,7 +1,7 @@
 # The few commands a developer types; each is a line or two of cargo.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps demo test test-interop test-differential lint bench bench-download bench-loader bench-model soak fuzz
+.PHONY: help deps demo small-sets test test-interop test-differential lint bench bench-download bench-loader bench-model soak fuzz
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -18,6 +18,10 @@ deps: ## install cmake and nasm (to build the JPEG decoder) where they are missi
 
 demo: deps ## download, train and evaluate a small CLIP; writes target/demo/report.html
 	cargo run --bin cliptrain -- demo --output target/demo
+
+small-sets: deps ## subsets of MNIST and CIFAR-10 (SMALL_SETS names their folder): shards, training, zero-shot accuracy
+	cargo build --bin cliptrain
+	tests/small-sets/run.sh mnist && tests/small-sets/run.sh cifar10
 
 test: deps ## all tests, examples in the documentation included
 	@if cargo nextest --version >/dev/null 2>&1; \

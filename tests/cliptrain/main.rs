@@ -1,5 +1,9 @@
 //! `cliptrain` as a user runs it: what it refuses, and what a tiny run leaves behind.
 
+mod evaluation;
+mod finetune;
+mod telling;
+mod urls;
 mod zoo;
 
 use std::fs;

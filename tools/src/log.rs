@@ -15,14 +15,19 @@ use crate::json;
 pub fn step_line(step: &StepReport) -> String {
     let digits = step.samples_per_epoch.to_string().len();
     let percent = 100.0 * step.samples_seen as f64 / step.samples_per_epoch.max(1) as f64;
+    let parts = match step.distill_loss {
+        None => format!("Contrastive_loss: {:.5} ({:.5})", step.contrastive_loss, step.mean_loss),
+        Some(distill) => format!("Contrastive_loss: {:.5} Distill_loss: {distill:.5}", step.contrastive_loss),
+    };
     let mut line = format!(
-        "Train Epoch: {} [{:>digits$}/{} ({percent:.0}%)] Data (t): {:.3} Batch (t): {:.3}, {:.1}/s LR: {:.6} \
-         Logit Scale: {:.3} Loss: {:.5} ({:.5}) Stall: {:.1}% ({})",
+        "Train Epoch: {} [{:>digits$}/{} ({percent:.0}%)] Data (t): {:.3} Batch (t): {:.3}, {:.1}/s, {:.1}/s/gpu \
+         LR: {:.6} Logit Scale: {:.3} {parts} Loss: {:.5} ({:.5}) Stall: {:.1}% ({})",
         step.epoch,
         step.samples_seen,
         step.samples_per_epoch,
         step.data_seconds,
         step.step_seconds,
+        step.samples_per_second,
         step.samples_per_second,
         step.lr,
         step.logit_scale,
@@ -31,9 +36,6 @@ pub fn step_line(step: &StepReport) -> String {
         100.0 * step.loading.stall_share,
         step.loading.bottleneck.as_str(),
     );
-    if let Some(distill) = step.distill_loss {
-        line.push_str(&format!(" Contrastive_loss: {:.5} Distill_loss: {distill:.5}", step.contrastive_loss));
-    }
     if let Some(scale) = step.loss_scale {
         line.push_str(&format!(" Loss Scale: {scale}, {} skipped", step.skipped_steps));
     }
@@ -47,43 +49,20 @@ pub fn saved_line(saved: &Saved) -> String {
 
 /// An evaluation as open_clip's log shows it.
 pub fn evaluation_line(metrics: &Metrics) -> String {
-    let text = |(name, value): (&String, &serde_json::Value)| format!("{name}: {value}");
-    format!("Eval {}", metrics.entries().iter().map(text).collect::<Vec<_>>().join("\t"))
+    let text = |(name, value): (&String, &serde_json::Value)| match value.as_f64() {
+        Some(number) if value.is_f64() && number.abs() >= 1e6 => format!("{name}: {number:.4e}"),
+        Some(number) if value.is_f64() => format!("{name}: {number:.4}"),
+        _ => format!("{name}: {value}"),
+    };
+    let (epoch, others): (Vec<_>, Vec<_>) = metrics.entries().iter().partition(|(name, _)| *name == "epoch");
+    let epoch = epoch.first().map_or(String::new(), |(_, epoch)| format!(" Epoch: {epoch}"));
+    format!("Eval{epoch} {}", others.into_iter().map(text).collect::<Vec<_>>().join("\t"))
 }
 
 /// Whether a step is one of those that are logged: every so many of an epoch, and its last.
 pub fn is_logged(step: &StepReport, log_every_n_steps: u64) -> bool {
     let last = step.step_in_epoch + 1 == step.steps_per_epoch;
     step.step_in_epoch.is_multiple_of(log_every_n_steps.max(1)) || last
-}
-
-/// Lines of the log, one by one.
-pub struct Lines<W> {
-    write: W,
-    log_every_n_steps: u64,
-}
-
-impl<W: FnMut(&str)> Lines<W> {
-    /// Every so many steps a line to `write`.
-    pub fn new(log_every_n_steps: u64, write: W) -> Self {
-        Self { write, log_every_n_steps }
-    }
-}
-
-impl<W: FnMut(&str)> Observer for Lines<W> {
-    fn on_step(&mut self, step: &StepReport, _: &[Batch]) {
-        if is_logged(step, self.log_every_n_steps) {
-            (self.write)(&step_line(step));
-        }
-    }
-
-    fn on_checkpoint(&mut self, saved: &Saved) {
-        (self.write)(&saved_line(saved));
-    }
-
-    fn on_evaluation(&mut self, metrics: &Metrics) {
-        (self.write)(&evaluation_line(metrics));
-    }
 }
 
 /// `out.log`: the lines, what the run was told, and at the end what the loader met.

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use loader::{
-    Augmentation, Cache, CaptionSource, Loader, LoaderConfig, MissingEnd, Policy, Sampling, Source, Stop, Table,
-    Tokenize, Transform,
+    Arrival, Augmentation, Cache, CaptionSource, Loader, LoaderConfig, MissingEnd, Policy, Sampling, Source, Stop,
+    Table, Tokenize, Transform,
 };
 use model::clip::Clip;
 use model::tokenizer::Tokenizer;
 use shards::spec::ShardSpec;
-use trainer::evaluate::ZeroShotTask;
 use trainer::step::Trainer;
 use trainer::train::{Run, Start, Trained, train};
 use trainer::{Evaluator, Observer, TrainConfig};
@@ -57,6 +56,8 @@ pub struct TrainData {
     pub cache: Option<(PathBuf, u64)>,
     /// Largest picture, in pixels.
     pub max_image_pixels: Option<u64>,
+    /// How to wait for shards that are still to come.
+    pub arrival: Option<Arrival>,
 }
 
 /// Where samples come from, as the command line names it.
@@ -75,6 +76,8 @@ pub enum DataSource {
         /// Column of the captions.
         caption_column: String,
     },
+    /// Files with their captions, or labels.
+    Rows(Arc<Table>),
     /// Black pictures.
     Synthetic,
 }
@@ -100,6 +103,7 @@ impl TrainData {
             missing_end: MissingEnd::default(),
             cache: None,
             max_image_pixels: None,
+            arrival: None,
         }
     }
 
@@ -109,6 +113,7 @@ impl TrainData {
             DataSource::Csv { path, separator, image_column, caption_column } => {
                 Source::Table(Arc::new(Table::read(path, *separator, image_column, caption_column)?))
             }
+            DataSource::Rows(table) => Source::Table(Arc::clone(table)),
             DataSource::Synthetic => Source::Synthetic(
                 self.num_samples
                     .ok_or_else(|| anyhow::anyhow!("synthetic data have no size of their own").context(size_hint()))?,
@@ -135,6 +140,7 @@ impl TrainData {
         config.num_samples = self.num_samples;
         config.policy = self.policy;
         config.missing_end = self.missing_end;
+        config.arrival = self.arrival.clone();
         if let Some((folder, max_bytes)) = &self.cache {
             config.cache = Some(Cache::new(folder, *max_bytes).context("--cache-dir")?);
         }
@@ -168,6 +174,7 @@ impl fmt::Display for DataSource {
         match self {
             Self::Shards(spec) => write!(f, "`{spec}`"),
             Self::Csv { path, .. } => write!(f, "`{}`", path.display()),
+            Self::Rows(_) => f.write_str("the class folders"),
             Self::Synthetic => f.write_str("synthetic data"),
         }
     }
@@ -244,20 +251,4 @@ impl<'a> Session<'a> {
         let Self { config, trainer, loader, start, stop, .. } = self;
         Ok(train(Run { config, trainer, loader: &loader, start, stop, evaluator, observer })?)
     }
-}
-
-/// Opens every evaluation, so that a bad one stops the run before it starts.
-///
-/// # Errors
-/// When a folder or its classes are unusable.
-pub fn prepare(
-    tasks: Vec<ZeroShotTask>,
-) -> anyhow::Result<Vec<(ZeroShotTask, trainer::evaluate::zero_shot::Prepared)>> {
-    tasks
-        .into_iter()
-        .map(|task| {
-            let prepared = task.prepare()?;
-            Ok((task, prepared))
-        })
-        .collect()
 }

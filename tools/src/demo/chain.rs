@@ -1,8 +1,10 @@
 //! The demo from end to end: draw, serve, download, describe, train, evaluate, report. Each stage makes
 //! exactly the library call that the binaries make, on files that the printed commands can use again.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,15 +18,15 @@ use model::clip::Clip;
 use model::zero_shot::Template;
 use serde::Serialize;
 use trainer::config::{AdamW, Decay, Saving, optimizer_defaults};
-use trainer::evaluate::{Labels, PeriodicZeroShot, ZeroShotReport, ZeroShotTask};
-use trainer::metrics::ResultsFile;
+use trainer::evaluate::{Evaluated, Labels, Periodic, Suite, ZeroShotReport, ZeroShotTask};
+use trainer::metrics::{Metrics, ResultsFile};
 use trainer::{Evaluator, Observer as TrainObserver, StepReport, TrainConfig, TrainReport};
 
 use super::caption::TEMPLATES;
 use super::grammar::{Class, Drawing, Grammar, HeldOut};
 use crate::log::LogFile;
 use crate::server::Server;
-use crate::training::{self, Session, TrainData};
+use crate::training::{Session, TrainData};
 
 /// Model of the demo; small enough to train in minutes on two cores.
 pub const MODEL: &str = "tiny-32";
@@ -218,10 +220,10 @@ pub fn run(
     let stats = ingest::table::stats(&metadata(&layout)?, &StatsOptions::default())?;
 
     tell(&format!("training {MODEL} for {} epochs", options.epochs));
-    let (mut losses, mut reports) = (Vec::new(), Vec::new());
+    let (mut losses, found) = (Vec::new(), Rc::new(RefCell::new(Evaluated::default())));
     let clip = Clip::new(&model::presets::config(MODEL)?, options.seed, &Device::Cpu)?;
-    let train = train(&layout, options, clip, stop, (&mut losses, &mut reports), display)?;
-    let [seen, unseen] = <[ZeroShotReport; 2]>::try_from(reports)
+    let train = train(&layout, options, clip, stop, (&mut losses, &found), display)?;
+    let [seen, unseen] = <[ZeroShotReport; 2]>::try_from(found.take().zero_shot)
         .map_err(|reports| anyhow::anyhow!("stopped before the evaluation ({} of 2 reports)", reports.len()))?;
     let (seed, seconds) = (options.seed, started.elapsed().as_secs_f64());
     Ok(Demo { layout, port, training, held_out, download, stats, losses, train, seen, unseen, seed, seconds })
@@ -233,17 +235,19 @@ fn train(
     options: &DemoOptions,
     clip: Clip,
     stop: &Stop,
-    (losses, reports): (&mut Vec<(u64, f64)>, &mut Vec<ZeroShotReport>),
+    (losses, found): (&mut Vec<(u64, f64)>, &Rc<RefCell<Evaluated>>),
     display: Box<dyn TrainObserver + '_>,
 ) -> anyhow::Result<TrainReport> {
     let (config, data) = train_config(layout, options);
     let session = Session::new(&config, clip, &data, stop)?;
-    let tasks = PeriodicZeroShot {
-        tasks: training::prepare(tasks(layout)?)?,
-        frequency: config.frequency(options.epochs),
+    let tasks = Periodic {
+        suite: Suite::open(tasks(layout)?, None)?,
+        zero_shot: config.frequency(options.epochs),
+        pairs: config.frequency(0),
         tokenizer: Arc::clone(&session.tokenizer),
         stop: stop.clone(),
-        keep: reports,
+        facts: Box::new(|_| Metrics::default()),
+        keep: Rc::clone(found),
     };
     let run = layout.logs().join("demo");
     let checkpoints = run.join("checkpoints");
@@ -342,6 +346,7 @@ fn tasks(layout: &Layout) -> anyhow::Result<Vec<ZeroShotTask>> {
     let task = |set: &str| ZeroShotTask {
         name: format!("{set}-pairs"),
         labels: Labels::Folder(layout.held_out(set)),
+        benchmark: None,
         class_names: Some(class_names.clone()),
         templates: templates.clone(),
         batch_size: BATCH_SIZE,

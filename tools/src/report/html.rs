@@ -21,9 +21,10 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-/// A JPEG file as an image element; `description` is for those who do not see it.
-pub fn picture(jpeg: &[u8], description: &str) -> String {
-    format!("<img alt=\"{}\" src=\"data:image/jpeg;base64,{}\">", escape(description), STANDARD.encode(jpeg))
+/// A JPEG or PNG file as an image element; `description` is for those who do not see it.
+pub fn picture(encoded: &[u8], description: &str) -> String {
+    let kind = if encoded.starts_with(b"\x89PNG") { "png" } else { "jpeg" };
+    format!("<img alt=\"{}\" src=\"data:image/{kind};base64,{}\">", escape(description), STANDARD.encode(encoded))
 }
 
 /// Parts one after the other.

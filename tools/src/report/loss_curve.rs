@@ -5,9 +5,7 @@ use std::fmt::Write;
 use super::content::LossPoint;
 use super::scale::Scale;
 use super::svg::Frame;
-
-/// More points than this do not show.
-const MOST_POINTS: usize = 1200;
+use crate::plot::chart::{running_mean, thin};
 
 /// The curve as SVG; nothing when there are fewer than two finite losses.
 pub fn draw(points: &[LossPoint]) -> Option<String> {
@@ -41,31 +39,6 @@ fn bounds(points: &[[f64; 2]]) -> [f64; 2] {
     points.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], [_, y]| [low.min(*y), high.max(*y)])
 }
 
-/// The mean of each point and up to `reach` neighbours on either side, fewer near the ends.
-fn running_mean(points: &[[f64; 2]], reach: usize) -> Vec<[f64; 2]> {
-    let mean = |window: &[[f64; 2]]| window.iter().map(|[_, y]| y).sum::<f64>() / window.len() as f64;
-    let smoothed = |i: usize| {
-        let reach = reach.min(i).min(points.len() - 1 - i);
-        [points[i][0], mean(&points[i - reach..=i + reach])]
-    };
-    let mut means: Vec<_> = (0..points.len()).map(smoothed).collect();
-    // The window shrinks to the last point alone, which is noise: let the end be the mean of the tail.
-    if let Some(end) = means.last_mut() {
-        end[1] = mean(&points[points.len().saturating_sub(reach + 1)..]);
-    }
-    means
-}
-
-/// Every so many points, and always the last.
-fn thin(points: &[[f64; 2]]) -> Vec<[f64; 2]> {
-    let step = points.len().div_ceil(MOST_POINTS).max(1);
-    let mut kept: Vec<_> = points.iter().copied().step_by(step).collect();
-    if !(points.len() - 1).is_multiple_of(step) {
-        kept.extend(points.last());
-    }
-    kept
-}
-
 fn path(points: &[[f64; 2]], x: &Scale, y: &Scale) -> String {
     let mut path = String::with_capacity(points.len() * 12);
     for (i, [step, loss]) in points.iter().enumerate() {
@@ -95,19 +68,5 @@ mod tests {
         assert!(draw(&[]).is_none());
         assert!(draw(&points(&[1.0])).is_none());
         assert!(draw(&points(&[f64::NAN, f64::NAN])).is_none());
-    }
-
-    #[test]
-    fn long_runs_are_thinned_and_keep_their_end() {
-        let long: Vec<[f64; 2]> = (0..100_001).map(|i| [f64::from(i), 1.0]).collect();
-        let thinned = thin(&long);
-        assert!(thinned.len() <= MOST_POINTS + 1);
-        assert_eq!(thinned.last(), long.last());
-    }
-
-    #[test]
-    fn the_running_mean_of_a_line_is_the_line() {
-        let line: Vec<[f64; 2]> = (0..9).map(|i| [f64::from(i), f64::from(i)]).collect();
-        assert_eq!(running_mean(&line, 2)[..8], line[..8]);
     }
 }

@@ -15,7 +15,7 @@ pub fn render(report: &DemoReport) -> String {
 }
 
 /// A document of these parts, with the style sheet in it.
-pub(super) fn document(title: &str, header: &str, main: &str) -> String {
+pub(crate) fn document(title: &str, header: &str, main: &str) -> String {
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
@@ -34,7 +34,7 @@ fn header(report: &DemoReport) -> String {
     )
 }
 
-pub(super) fn section(title: &str, introduction: &str, content: &str) -> String {
+pub(crate) fn section(title: &str, introduction: &str, content: &str) -> String {
     if content.is_empty() {
         return String::new();
     }

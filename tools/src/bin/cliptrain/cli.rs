@@ -2,32 +2,43 @@
 
 mod augmentation;
 mod data;
+pub mod evaluation;
+pub mod finetune;
+mod keys;
+pub mod plot;
+mod telling;
+mod urls;
 pub mod zoo;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::augmentation::parse as parse_augmentation;
 pub use self::data::Data;
+pub use self::evaluation::Evaluation;
+pub use self::telling::Telling;
 
 const EXAMPLES: &str = "\
 Examples:
   cliptrain --train-data 'shards/{00000..00041}.tar' --model ViT-B-32 --batch-size 256 --epochs 30
   cliptrain --train-data 'shards/{00000..00041}.tar' --dataset-resampled --train-num-samples 1000000 --model ViT-B-32
   cliptrain --model ViT-B-32 --pretrained logs/run/checkpoints/epoch_30 \\
-            --zeroshot-data imagenet/val --zeroshot-classnames names.json --zeroshot-templates templates.json
+            --zeroshot-data flowers/test --zeroshot-classnames names.json --zeroshot-templates templates.json
   cliptrain --train-data cc3m/Train_GCC-training_output.csv --csv-separator , --csv-img-key filepath --csv-caption-key title
   cliptrain --train-data 'pipe:aws s3 cp s3://bucket/{00000..00329}.tar -' --dataset-type webdataset --train-num-samples 3000000
+  cliptrain --train-data cc3m.tsv --dataset-type urls --model ViT-B-32 --epochs 10
+  cliptrain --train-data 'shards/{00000..00041}.tar' --val-data 'kept-back/{00..03}.tar' --imagenet-val imagenet/val --report-to tensorboard
   cliptrain demo
 
-A run writes logs/NAME/out.log, params.txt, checkpoints/epoch_K/ (open_clip_model.safetensors and
+A run writes logs/NAME/out.log, params.txt, report.html, steps.jsonl, checkpoints/epoch_K/ (open_clip_model.safetensors and
 open_clip_config.json, which Python's open_clip opens) and checkpoints/results.jsonl.
 Without --train-data it evaluates --pretrained. Flags may be spelled --train_data as well. Exit codes: 0 done, 2 wrong usage or failure, 130 interrupted.";
 
 /// Trains CLIP on image-text shards and evaluates it zero-shot, with open_clip's flags.
 #[derive(Debug, Parser)]
 #[command(name = "cliptrain", version, after_help = EXAMPLES, max_term_width = 120)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, args_override_self = true)]
 pub struct Cli {
     /// Something other than training and evaluation.
     #[command(subcommand)]
@@ -48,6 +59,12 @@ pub enum Verb {
     Encode(zoo::Encode),
     /// Embeddings of shards or folders, as clip-retrieval reads them
     Embed(zoo::Embed),
+    /// Train the image tower and a head on labelled pictures, from a zero-shot classifier
+    Finetune(finetune::Finetune),
+    /// Evaluate and save the models on the way from one to another (WiSE-FT)
+    Interpolate(finetune::Interpolate),
+    /// Charts of runs: loss, accuracy, scaling, robustness
+    Plot(plot::Plot),
 }
 
 /// What a bare `cliptrain` takes.
@@ -118,25 +135,10 @@ pub struct Train {
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., help_heading = "Optimization")]
     pub aug_cfg: Vec<String>,
 
-    /// Pictures to classify: a folder of class folders, or shards whose samples have a .cls
-    #[arg(long, value_name = "DIR|SPEC", help_heading = "Zero-shot evaluation")]
-    pub zeroshot_data: Option<String>,
-    /// Names of the classes: a JSON list, one a line, or `imagenet` for its 1,000 [default: the class folders' names]
-    #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
-    pub zeroshot_classnames: Option<PathBuf>,
-    /// Templates with {} for the class name: a JSON list, one a line, or `imagenet` for open_clip's 80
-    /// [default: "a photo of a {}."]
-    #[arg(long, value_name = "FILE", help_heading = "Zero-shot evaluation")]
-    pub zeroshot_templates: Option<PathBuf>,
-    /// Epochs between two evaluations; 0 for never; the last epoch is always evaluated otherwise
-    #[arg(
-        long,
-        alias = "zeroshot_frequency",
-        value_name = "EPOCHS",
-        default_value_t = 2,
-        help_heading = "Zero-shot evaluation"
-    )]
-    pub zeroshot_frequency: u64,
+    #[command(flatten)]
+    pub evaluation: Evaluation,
+    #[command(flatten)]
+    pub telling: Telling,
 
     /// Folder of all runs
     #[arg(long, value_name = "DIR", default_value = "logs", help_heading = "Output")]

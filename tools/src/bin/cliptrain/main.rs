@@ -4,7 +4,10 @@ mod cli;
 mod demo;
 mod embed;
 mod encode;
+mod finetune;
+mod interpolate;
 mod models;
+mod plot;
 mod train;
 
 use std::process::ExitCode;
@@ -20,6 +23,9 @@ fn main() -> ExitCode {
         Some(cli::Verb::Models(models)) => models::run(models),
         Some(cli::Verb::Encode(encode)) => encode::run(encode),
         Some(cli::Verb::Embed(embed)) => embed::run(embed),
+        Some(cli::Verb::Finetune(finetune)) => finetune::run(finetune),
+        Some(cli::Verb::Interpolate(interpolate)) => interpolate::run(interpolate),
+        Some(cli::Verb::Plot(plot)) => plot::run(plot),
         None => train::run(&arguments.train),
     }))
 }

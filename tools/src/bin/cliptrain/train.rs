@@ -1,37 +1,40 @@
 //! A bare `cliptrain`: training with open_clip's flags, or the evaluation of given weights.
 
+use std::cell::RefCell;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use model::Device;
+use ingest::DownloadReport;
 use model::clip::Clip;
-use model::zero_shot::{
-    Duplicates, Template, imagenet_class_names, imagenet_templates, read_class_names, read_templates,
-};
+use model::{Device, flops};
 use tools::exit::{Hint, Outcome};
-use tools::log::{JsonLines, Lines, LogFile};
-use tools::training::{Session, TrainData, prepare};
+use tools::log::{JsonLines, LogFile};
+use tools::observe::board::Board;
+use tools::observe::page::Page;
+use tools::observe::progress::Progress;
+use tools::observe::steps::StepsFile;
+use tools::training::{Session, TrainData};
+use tools::urls::Downloading;
 use tools::{human, json, training, zoo};
 use trainer::config::{AdamW, Decay, Saving, optimizer_defaults};
-use trainer::evaluate::{Labels, PeriodicZeroShot, ZeroShotReport, ZeroShotTask};
-use trainer::metrics::ResultsFile;
+use trainer::evaluate::{Due, Evaluated, Periodic, Suite, ZeroShotReport};
+use trainer::metrics::{Metrics, ResultsFile};
 use trainer::{Evaluator, Observer, TrainConfig};
 
 use crate::cli::{Scheduler, Train};
 
-/// In place of a file: the lists that open_clip evaluates ImageNet with.
-const IMAGENET: &str = "imagenet";
-
 /// Trains where there are training data, evaluates where there are only weights.
 pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
-    let tasks: Vec<ZeroShotTask> = task(arguments)?.into_iter().collect();
+    let suite = arguments.evaluation.suite(&arguments.data.keys, arguments.batch_size, arguments.workers)?;
     match arguments.data.spec() {
-        Some(spec) => train(arguments, &spec, tasks),
-        None if arguments.pretrained.is_some() && !tasks.is_empty() => evaluate(arguments, tasks),
-        None if arguments.pretrained.is_some() => {
-            Err(anyhow::anyhow!("nothing to do with --pretrained: neither --train-data nor --zeroshot-data was given"))
-        }
+        Some(spec) => train(arguments, &spec, suite),
+        None if arguments.pretrained.is_some() && !suite.is_empty() => evaluate(arguments, &suite),
+        None if arguments.pretrained.is_some() => Err(anyhow::anyhow!(
+            "nothing to do with --pretrained: neither --train-data nor anything to evaluate on was given"
+        )
+        .context(Hint("--imagenet-val, --zeroshot-data and --val-data name what to evaluate on".to_owned()))),
         None => Err(anyhow::anyhow!("nothing to do: neither --train-data nor weights to evaluate were given").context(
             Hint(
                 "cliptrain --train-data SPEC trains; --pretrained PATH --zeroshot-data DIR evaluates; see --help"
@@ -41,7 +44,7 @@ pub fn run(arguments: &Train) -> anyhow::Result<Outcome> {
     }
 }
 
-fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outcome> {
+fn train(arguments: &Train, spec: &str, suite: Suite) -> anyhow::Result<Outcome> {
     let clip = model(arguments)?;
     if let Some(name) = arguments.name.as_deref().filter(|name| !is_one_folder(name)) {
         bail!("--name `{name}`: expected the name of one folder within --logs");
@@ -50,24 +53,35 @@ fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Res
     if let Some(run) = config.run_dir.as_ref().filter(|run| run.join("out.log").exists()) {
         bail!("the run `{}` exists already; --name gives another", run.display());
     }
-    let data =
-        arguments.data.train_data(spec, arguments.batch_size, arguments.workers, arguments.seed, &arguments.aug_cfg)?;
-    write_params(&config, &data, arguments)?;
+    let download = arguments.data.download(spec)?;
+    let (batch_size, workers, seed) = (arguments.batch_size, arguments.workers, arguments.seed);
+    let data = arguments.data.train_data(spec, download.as_ref(), batch_size, workers, seed, &arguments.aug_cfg)?;
+    let params = params(&config, &data, arguments);
+    write_params(&config, &params)?;
     let stop = training::stop_on_interrupt()?;
     let session = Session::new(&config, clip, &data, &stop)?;
-    let mut zero_shot = Vec::new();
-    let mut evaluators: Vec<Box<dyn Evaluator + '_>> = vec![Box::new(PeriodicZeroShot {
-        tasks: prepare(tasks)?,
-        frequency: config.frequency(arguments.zeroshot_frequency),
+    let found = Rc::new(RefCell::new(Evaluated::default()));
+    let mut evaluators: Vec<Box<dyn Evaluator + '_>> = vec![Box::new(Periodic {
+        suite,
+        zero_shot: config.frequency(arguments.evaluation.zeroshot_frequency),
+        pairs: config.frequency(arguments.evaluation.val_frequency),
         tokenizer: Arc::clone(&session.tokenizer),
         stop: stop.clone(),
-        keep: &mut zero_shot,
+        facts: facts(&arguments.model, &session)?,
+        keep: Rc::clone(&found),
     })];
-    let trained = session.run(&mut evaluators, &mut observers(&config, arguments)?)?;
-    drop(evaluators);
+    let mut observers = observers(&config, arguments, &session, &params, &found)?;
+    let trained = session.run(&mut evaluators, &mut observers);
+    drop(observers);
+    let download = download.map(ended).transpose();
+    let (trained, download) = (trained?, download?);
     if arguments.json {
-        let (train, loader) = (&trained.report, &trained.loader);
-        let summary = serde_json::json!({ "train": train, "zero_shot": zero_shot, "loader": loader });
+        let (train, loader, found) = (&trained.report, &trained.loader, found.borrow());
+        let mut summary =
+            serde_json::json!({ "train": train, "zero_shot": found.zero_shot, "val": found.pairs, "loader": loader });
+        if let Some(report) = &download {
+            summary["download"] = serde_json::json!(report);
+        }
         json::line("summary", &summary)?;
     }
     if let Some(losses) = trained.loader.losses() {
@@ -76,25 +90,50 @@ fn train(arguments: &Train, spec: &str, tasks: Vec<ZeroShotTask>) -> anyhow::Res
     Ok(if trained.report.interrupted { Outcome::Interrupted } else { Outcome::Done })
 }
 
-fn evaluate(arguments: &Train, tasks: Vec<ZeroShotTask>) -> anyhow::Result<Outcome> {
+/// Ends a download and says what became of every row, however the training ended.
+fn ended(download: Downloading) -> anyhow::Result<DownloadReport> {
+    let rows = download.rows;
+    let report = download.finish()?;
+    eprintln!("{}", tools::urls::told(&report, rows));
+    Ok(report)
+}
+
+fn evaluate(arguments: &Train, suite: &Suite) -> anyhow::Result<Outcome> {
     let clip = model(arguments)?;
     let tokenizer = training::tokenizer(&clip)?;
     let stop = training::stop_on_interrupt()?;
-    let mut reports = Vec::new();
-    for (task, prepared) in prepare(tasks)? {
-        let report = match task.run(&clip, &tokenizer, &prepared, &stop) {
-            Err(trainer::Error::Interrupted) => return Ok(Outcome::Interrupted),
-            report => report?,
-        };
-        if !arguments.json {
-            println!("{}", score_line(&report));
-        }
-        reports.push(report);
+    // As in open_clip, weights that are only evaluated have completed no epoch.
+    let found = match suite.run(&clip, &tokenizer, 0, Due::ALL, &stop) {
+        Err(trainer::Error::Interrupted) => return Ok(Outcome::Interrupted),
+        found => found?,
+    };
+    if let Some(name) = &arguments.name {
+        let folder = arguments.logs.join(name).join("checkpoints");
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
+        found.metrics.append_to(&folder.join("results.jsonl"))?;
     }
     if arguments.json {
-        json::line("summary", &serde_json::json!({ "zero_shot": reports }))?;
+        let metrics = found.metrics.entries();
+        json::line(
+            "summary",
+            &serde_json::json!({ "zero_shot": found.zero_shot, "val": found.pairs, "metrics": metrics }),
+        )?;
+        return Ok(Outcome::Done);
     }
+    for report in &found.zero_shot {
+        println!("{}", score_line(report));
+    }
+    print!("{}", other_lines(&found));
     Ok(Outcome::Done)
+}
+
+/// What is known beside accuracies: loss, retrieval, robustness.
+fn other_lines(found: &Evaluated) -> String {
+    let of_report = |name: &str| found.zero_shot.iter().any(|report| name.starts_with(&format!("{}-", report.name)));
+    let others = found.metrics.entries().iter().filter(|(name, _)| *name != "epoch" && !of_report(name));
+    others
+        .map(|(name, value)| format!("{name}: {}\n", value.as_f64().map_or(value.to_string(), |v| format!("{v:.4}"))))
+        .collect()
 }
 
 fn score_line(report: &ZeroShotReport) -> String {
@@ -106,19 +145,53 @@ fn score_line(report: &ZeroShotReport) -> String {
     format!("{name}-top1: {:.4}\t{name}-top5: {:.4}\t({pictures}{left_out})", report.top1, report.top5)
 }
 
+/// What readers of the results want to know beside them: how much was done, and with what.
+fn facts(model: &str, session: &Session<'_>) -> anyhow::Result<Box<dyn Fn(u64) -> Metrics>> {
+    let (model, per_epoch) = (model.to_owned(), session.loader.epoch_size().num_samples);
+    let per_pair = 3.0 * flops::of(session.trainer.clip.config())?.pair() as f64;
+    Ok(Box::new(move |epochs| {
+        let mut facts = Metrics::default();
+        let samples = epochs * per_epoch;
+        facts.set("samples_seen", samples);
+        facts.set("training_flops", per_pair * samples as f64);
+        facts.set("model", model.clone());
+        facts
+    }))
+}
+
 /// Whoever hears of the run. A sink that cannot be written is told here, before any work.
-fn observers(config: &TrainConfig, arguments: &Train) -> anyhow::Result<Vec<Box<dyn Observer>>> {
+fn observers(
+    config: &TrainConfig,
+    arguments: &Train,
+    session: &Session<'_>,
+    params: &str,
+    found: &Rc<RefCell<Evaluated>>,
+) -> anyhow::Result<Vec<Box<dyn Observer>>> {
     let every = arguments.log_every_n_steps;
+    let tensorboard = arguments.telling.tensorboard()?;
     let mut observers: Vec<Box<dyn Observer>> = Vec::new();
     match arguments.json {
         true => observers.push(Box::new(JsonLines { log_every_n_steps: every })),
-        false => observers.push(Box::new(Lines::new(every, |line| eprintln!("{line}")))),
+        false => {
+            let per_pair = flops::of(session.trainer.clip.config())?.pair() as f64;
+            observers.push(Box::new(Progress::new(every, per_pair, None)));
+        }
     }
-    if let (Some(run), Some(checkpoints)) = (&config.run_dir, config.checkpoint_dir()) {
-        std::fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
-        observers.push(Box::new(LogFile::open(&run.join("out.log"))?.observer(every)));
-        observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
+    let (Some(run), Some(checkpoints)) = (&config.run_dir, config.checkpoint_dir()) else {
+        if tensorboard {
+            bail!("--report-to tensorboard writes into the run's folder, and --logs None has none");
+        }
+        return Ok(observers);
+    };
+    std::fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
+    observers.push(Box::new(LogFile::open(&run.join("out.log"))?.observer(every)));
+    observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
+    observers.push(Box::new(StepsFile::open(run, every)?));
+    let tokenizer = || Arc::clone(&session.tokenizer);
+    if tensorboard {
+        observers.push(Box::new(Board::create(run, every, tokenizer(), params)?));
     }
+    observers.push(Box::new(Page::create(run, every, tokenizer(), params, Rc::clone(found))?));
     Ok(observers)
 }
 
@@ -176,34 +249,15 @@ fn human_time() -> String {
     format!("{year:04}_{month:02}_{day:02}-{:02}_{:02}_{:02}", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
-/// `params.txt`: what the run was told, a line each, sorted.
-fn write_params(config: &TrainConfig, data: &TrainData, arguments: &Train) -> anyhow::Result<()> {
-    let text = format!("{config:#?}\n{data:#?}\n{arguments:#?}\n");
+/// What the run was told.
+fn params(config: &TrainConfig, data: &TrainData, arguments: &Train) -> String {
+    format!("{config:#?}\n{data:#?}\n{arguments:#?}\n")
+}
+
+/// `params.txt`.
+fn write_params(config: &TrainConfig, params: &str) -> anyhow::Result<()> {
     let Some(run) = &config.run_dir else { return Ok(()) };
     std::fs::create_dir_all(run).with_context(|| format!("cannot create `{}`", run.display()))?;
     let path = run.join("params.txt");
-    std::fs::write(&path, text).with_context(|| format!("cannot write `{}`", path.display()))
-}
-
-fn task(arguments: &Train) -> anyhow::Result<Option<ZeroShotTask>> {
-    let Some(data) = &arguments.zeroshot_data else { return Ok(None) };
-    let labels = match Path::new(data) {
-        path if path.is_dir() => Labels::Folder(path.to_path_buf()),
-        path if !path.exists() && !data.contains(['{', ':']) => {
-            bail!("--zeroshot-data: cannot open `{data}`: no such file or folder")
-        }
-        _ => Labels::Shards(shards::spec::ShardSpec::parse(data).context("--zeroshot-data")?),
-    };
-    let class_names = match arguments.zeroshot_classnames.as_deref() {
-        Some(path) if path == Path::new(IMAGENET) => Some(imagenet_class_names()),
-        Some(path) => Some(read_class_names(path, Duplicates::Refuse)?),
-        None => None,
-    };
-    let templates = match arguments.zeroshot_templates.as_deref() {
-        Some(path) if path == Path::new(IMAGENET) => imagenet_templates()?,
-        Some(path) => read_templates(path, Duplicates::Refuse)?,
-        None => vec![Template::parse("a photo of a {}.")?],
-    };
-    let (batch_size, workers) = (arguments.batch_size, arguments.workers);
-    Ok(Some(ZeroShotTask { name: "zeroshot".to_owned(), labels, class_names, templates, batch_size, workers }))
+    std::fs::write(&path, params).with_context(|| format!("cannot write `{}`", path.display()))
 }

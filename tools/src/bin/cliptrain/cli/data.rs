@@ -1,30 +1,29 @@
 //! The flags about training data.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
-use loader::{Augmentation, CaptionSource, MissingEnd, OnError, Policy, Resize, Sampling};
-use tools::exit::Hint;
+use loader::{Augmentation, MissingEnd, OnError, Policy, Resize, Sampling};
 use tools::human::byte_size;
 use tools::training::{DataSource, TrainData};
+use tools::urls::Downloading;
 
 use super::augmentation;
+use super::keys::{DatasetType, Keys};
+use super::urls::Urls;
 
 /// Where training data come from, and how they are read.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
 pub struct Data {
     /// Shards to train on: paths, http(s):// or s3:// URLs, or pipe:COMMAND, with {000..999} and `::` between sources; or a
-    /// CSV file
+    /// CSV file; or, with --dataset-type urls, a list of URLs
     #[arg(long, value_name = "SPEC")]
     pub train_data: Option<String>,
     /// Samples of one epoch; without it sizes.json or the _stats.json files beside the shards tell
     #[arg(long, value_name = "N")]
     pub train_num_samples: Option<u64>,
-    /// Kind of the training data
-    #[arg(long, value_enum, default_value_t = DatasetType::Auto)]
-    pub dataset_type: DatasetType,
     /// Draw shards with replacement
     #[arg(long, conflicts_with = "dataset_epochless")]
     pub dataset_resampled: bool,
@@ -34,24 +33,8 @@ pub struct Data {
     /// How much more often the shards of each `::` source are drawn, with --dataset-resampled: 1::2.5
     #[arg(long, value_name = "A::B")]
     pub train_data_upsampling_factors: Option<String>,
-    /// Between the cells of a CSV file; \t for tab
-    #[arg(long, value_name = "CHAR", default_value = "\\t", allow_hyphen_values = true)]
-    pub csv_separator: String,
-    /// Column of the paths of pictures
-    #[arg(long, value_name = "NAME", default_value = "filepath")]
-    pub csv_img_key: String,
-    /// Column of the captions
-    #[arg(long, value_name = "NAME", default_value = "title")]
-    pub csv_caption_key: String,
-    /// Extensions of pictures in shards, the first that a sample has
-    #[arg(long, value_name = "A;B", default_value = "jpg;png;jpeg;webp")]
-    pub image_key: String,
-    /// Extensions of captions, with weights where one of several is drawn: `txt`, `txt=1;syn.txt=3`, `json:alt=0.5;txt=1`
-    #[arg(long, value_name = "KEY[=WEIGHT];…", default_value = "txt")]
-    pub caption_key: String,
-    /// The same as --caption-key json:KEY
-    #[arg(long, value_name = "KEY", conflicts_with = "caption_key")]
-    pub json_text_key: Option<String>,
+    #[command(flatten)]
+    pub keys: Keys,
     /// Bytes of samples held back to mix them, over all ranks; 0 keeps the order of the shards
     #[arg(long, value_name = "BYTES", value_parser = size_or_zero, default_value = "512MB")]
     pub shuffle_buffer: u64,
@@ -88,22 +71,11 @@ pub struct Data {
     /// Leave out pictures of more pixels, by their header [default: 178956970, where Pillow refuses]
     #[arg(long, value_name = "N")]
     pub max_image_pixels: Option<u64>,
+    #[command(flatten)]
+    pub urls: Urls,
     /// How crops are brought to the model's size
     #[arg(long, value_enum, default_value_t = ResizeMode::Fast)]
     pub resize: ResizeMode,
-}
-
-/// `--dataset-type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DatasetType {
-    /// By the extension of --train-data
-    Auto,
-    /// Tar shards
-    Webdataset,
-    /// A CSV file with paths and captions
-    Csv,
-    /// Black pictures, to measure without data
-    Synthetic,
 }
 
 /// `--on-shard-error`, `--on-sample-error`.
@@ -127,27 +99,40 @@ pub enum ResizeMode {
 impl Data {
     /// What is trained on, if anything.
     pub fn spec(&self) -> Option<String> {
-        let synthetic = (self.dataset_type == DatasetType::Synthetic).then(String::new);
+        let synthetic = (self.keys.dataset_type == DatasetType::Synthetic).then(String::new);
         self.train_data.clone().or(synthetic)
     }
 
-    /// What the flags say.
+    /// Begins to download where a list of URLs is trained on.
+    ///
+    /// # Errors
+    /// When the list or its folder cannot be used.
+    pub fn download(&self, spec: &str) -> anyhow::Result<Option<Downloading>> {
+        let is_list = self.keys.dataset_type == DatasetType::Urls;
+        is_list.then(|| self.urls.data(spec).start()).transpose()
+    }
+
+    /// What the flags say, and the download where there is one.
     ///
     /// # Errors
     /// When a value is none of those that it may be.
     pub fn train_data(
         &self,
         spec: &str,
+        download: Option<&Downloading>,
         batch_size: usize,
         workers: usize,
         seed: u64,
         aug_cfg: &[String],
     ) -> anyhow::Result<TrainData> {
-        let source = self.source(spec)?;
+        let source = match download {
+            Some(download) => DataSource::Shards(download.spec.clone()),
+            None => self.keys.source(spec, self.keys.dataset_type).context("--train-data")?,
+        };
         let resize = if self.resize == ResizeMode::Exact { Resize::Exact } else { Resize::Fast };
         Ok(TrainData {
             source,
-            num_samples: self.train_num_samples,
+            num_samples: self.train_num_samples.or(download.map(|download| download.rows)),
             sampling: match (self.dataset_resampled, self.dataset_epochless) {
                 (true, _) => Sampling::Resampled,
                 (_, true) => Sampling::Epochless,
@@ -155,11 +140,13 @@ impl Data {
             },
             upsampling_factors: self.upsampling_factors()?,
             augmentation: Augmentation { resize, ..augmentation::parse(aug_cfg)? },
-            image_extensions: keys(&self.image_key),
-            captions: self.captions()?,
+            image_extensions: self.keys.image_extensions(),
+            captions: self.keys.captions()?,
             shuffle_buffer: self.shuffle_buffer,
             lanes: self.lanes,
-            open_shards: self.open_shards,
+            // One after the other, as they come.
+            open_shards: self.open_shards.or(download.map(|_| 1)),
+            arrival: download.map(Downloading::arrival),
             policy: Policy {
                 retries: self.shard_retries,
                 on_shard_error: on_error(self.on_shard_error, self.max_bad_shards),
@@ -172,73 +159,12 @@ impl Data {
         })
     }
 
-    fn source(&self, spec: &str) -> anyhow::Result<DataSource> {
-        let ends = |endings: &[&str]| endings.iter().any(|ending| spec.ends_with(ending));
-        let csv = || -> anyhow::Result<DataSource> {
-            Ok(DataSource::Csv {
-                path: Path::new(spec).to_path_buf(),
-                separator: separator(&self.csv_separator)?,
-                image_column: self.csv_img_key.clone(),
-                caption_column: self.csv_caption_key.clone(),
-            })
-        };
-        match self.dataset_type {
-            DatasetType::Synthetic => Ok(DataSource::Synthetic),
-            DatasetType::Webdataset => Ok(DataSource::Shards(spec.to_owned())),
-            DatasetType::Csv => csv(),
-            DatasetType::Auto if ends(&[".csv", ".tsv"]) => csv(),
-            DatasetType::Auto if ends(&[".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst"]) => {
-                Ok(DataSource::Shards(spec.to_owned()))
-            }
-            DatasetType::Auto => {
-                let error = anyhow::anyhow!("--train-data `{spec}`: the kind of data cannot be told from its ending");
-                let hint = "--dataset-type webdataset says that these are tar shards, csv that it is a table";
-                Err(error.context(Hint(hint.to_owned())))
-            }
-        }
-    }
-
     fn upsampling_factors(&self) -> anyhow::Result<Vec<f64>> {
         let Some(text) = &self.train_data_upsampling_factors else { return Ok(Vec::new()) };
         let factor = |part: &str| {
             part.trim().parse().with_context(|| format!("--train-data-upsampling-factors: `{part}` is no number"))
         };
         text.split("::").map(factor).collect()
-    }
-
-    fn captions(&self) -> anyhow::Result<Vec<CaptionSource>> {
-        match &self.json_text_key {
-            Some(key) => Ok(vec![CaptionSource::json(key)]),
-            None => keys(&self.caption_key).iter().map(|key| caption(key)).collect(),
-        }
-    }
-}
-
-fn keys(text: &str) -> Vec<String> {
-    text.split(';').map(|key| key.trim().to_lowercase()).filter(|key| !key.is_empty()).collect()
-}
-
-/// `txt`, `json:alt`, `txt=0.5`.
-fn caption(text: &str) -> anyhow::Result<CaptionSource> {
-    let (key, weight) = match text.split_once('=') {
-        Some((key, weight)) => {
-            (key, weight.parse().with_context(|| format!("--caption-key: `{weight}` is no weight of `{key}`"))?)
-        }
-        None => (text, 1.0),
-    };
-    Ok(match key.split_once(':') {
-        Some((extension, json_key)) => {
-            CaptionSource { extension: extension.into(), json_key: Some(json_key.into()), weight }
-        }
-        None => CaptionSource { weight, ..CaptionSource::text(key) },
-    })
-}
-
-fn separator(text: &str) -> anyhow::Result<u8> {
-    match text.as_bytes() {
-        [byte] => Ok(*byte),
-        b"\\t" => Ok(b'\t'),
-        _ => bail!("--csv-separator `{text}`: expected one character, or \\t"),
     }
 }
 
@@ -251,18 +177,4 @@ fn on_error(on_trouble: OnTrouble, at_most: Option<u64>) -> OnError {
 
 fn size_or_zero(text: &str) -> Result<u64, String> {
     if text == "0" { Ok(0) } else { byte_size(text) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn captions_have_places_and_weights() {
-        let text = |extension: &str, weight| CaptionSource { weight, ..CaptionSource::text(extension) };
-        assert_eq!(caption("syn.txt=3").unwrap(), text("syn.txt", 3.0));
-        assert_eq!(caption("json:alt").unwrap(), CaptionSource::json("alt"));
-        assert!(caption("txt=much").is_err());
-        assert_eq!(keys("jpg; PNG;"), ["jpg", "png"]);
-    }
 }

@@ -1,0 +1,173 @@
+//! `cliptrain finetune`: labelled pictures, a head that begins as the zero-shot classifier, and the image tower.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use loader::{Augmentation, CaptionSource, ClassFolder, Loader, Resize, Table, Tokenize};
+use model::Device;
+use model::zero_shot::Template;
+use tools::exit::{Hint, Outcome};
+use tools::log::{JsonLines, LogFile};
+use tools::observe::progress::Progress;
+use tools::observe::steps::StepsFile;
+use tools::training::{DataSource, TrainData};
+use tools::{json, training, zoo};
+use trainer::Observer;
+use trainer::config::AdamW;
+use trainer::evaluate::zero_shot::Prepared;
+use trainer::evaluate::{Labels, ZeroShotTask};
+use trainer::finetune::{FineTune, FineTuneConfig, FineTuner, Head, Tuning, finetune};
+use trainer::metrics::ResultsFile;
+use trainer::zoo::Ready;
+
+use crate::cli::evaluation::labels;
+use crate::cli::finetune::Finetune;
+use crate::cli::parse_augmentation;
+
+/// Trains, and says where the checkpoints are.
+pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
+    check(arguments)?;
+    let choice = &arguments.choice;
+    let pretrained = choice.pretrained.as_deref();
+    let pretrained = pretrained.context("--pretrained: there is nothing to tune in weights that nobody trained")?;
+    let labelled = labels("--train-data", &arguments.train_data)?;
+    let templates = arguments.prompts.templates()?;
+    let class_names = class_names(arguments, &labelled)?;
+    let validation = validation(arguments, &class_names, &templates)?;
+    let run_dir = arguments.logs.join(&arguments.name);
+    if run_dir.join("out.log").exists() {
+        bail!("the run `{}` exists already; --name gives another", run_dir.display());
+    }
+    let wanted = zoo::wanted(&choice.model, Some(pretrained), choice.forced.into(), arguments.seed);
+    let Ready { clip, tokenizer } = trainer::zoo::open(&wanted, &zoo::hub(), &Device::Cpu)?;
+    let stop = training::stop_on_interrupt()?;
+    let data = data(arguments, &labelled, &class_names)?;
+    let mut config = data.config(clip.config().vision_cfg.image_size as u32, index(), 1)?;
+    config.stop = stop.clone();
+    let loader = Loader::new(config).with_context(|| format!("cannot train on `{}`", arguments.train_data))?;
+    let head = Head::zero_shot(&clip, &tokenizer, &class_names, &templates)?;
+    let adamw = AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, wd: arguments.wd };
+    let tuning = if arguments.head_only { Tuning::Head } else { Tuning::Tower };
+    let tuner = FineTuner::new(clip, head, tuning, adamw, Some(arguments.grad_clip_norm), arguments.seed)?;
+    let config = FineTuneConfig {
+        run_dir: run_dir.clone(),
+        epochs: arguments.epochs,
+        lr: arguments.lr,
+        warmup: arguments.warmup,
+    };
+    let mut observers = observers(arguments, &run_dir)?;
+    let done = finetune(FineTune {
+        config: &config,
+        tuner,
+        loader: &loader,
+        validation,
+        stop: &stop,
+        observer: &mut observers,
+    })?;
+    drop(observers);
+    if arguments.json {
+        json::line("summary", &serde_json::json!({ "finetune": done, "loader": loader.stats() }))?;
+    }
+    Ok(if done.interrupted { Outcome::Interrupted } else { Outcome::Done })
+}
+
+fn check(arguments: &Finetune) -> anyhow::Result<()> {
+    for (flag, value) in [("--lr", arguments.lr), ("--grad-clip-norm", arguments.grad_clip_norm)] {
+        if !(value > 0.0 && value.is_finite()) {
+            bail!("{flag}: expected a positive number, got {value}");
+        }
+    }
+    if !(arguments.wd >= 0.0 && arguments.wd.is_finite()) {
+        bail!("--wd: expected no negative number, got {}", arguments.wd);
+    }
+    if arguments.epochs == 0 || arguments.batch_size == 0 {
+        bail!("--epochs and --batch-size: expected at least 1, got 0");
+    }
+    Ok(())
+}
+
+/// As given, or the class folders' names.
+fn class_names(arguments: &Finetune, labelled: &Labels) -> anyhow::Result<Vec<String>> {
+    let given = arguments.prompts.class_names()?;
+    let Labels::Folder(path) = labelled else {
+        let missing =
+            || anyhow::anyhow!("--zeroshot-classnames: needed for shards: their samples carry class indices only");
+        return given.ok_or_else(missing);
+    };
+    let folders = ClassFolder::open(path).context("--train-data")?;
+    let names = given.unwrap_or_else(|| folders.class_names().iter().map(|name| name.replace('_', " ")).collect());
+    if folders.class_names().len() > names.len() {
+        bail!("--zeroshot-classnames: {} names for {} class folders", names.len(), folders.class_names().len());
+    }
+    Ok(names)
+}
+
+/// Files and their labels, or shards with theirs.
+fn data(arguments: &Finetune, labelled: &Labels, class_names: &[String]) -> anyhow::Result<TrainData> {
+    let (batch_size, workers, seed) = (arguments.batch_size, arguments.workers, arguments.seed);
+    let mut data = TrainData::shards(arguments.train_data.clone(), batch_size, workers, seed);
+    data.augmentation = Augmentation { resize: Resize::Fast, ..parse_augmentation(&arguments.aug_cfg)? };
+    data.captions = vec![CaptionSource::text("cls")];
+    data.num_samples = arguments.train_num_samples;
+    if let Labels::Folder(path) = labelled {
+        let task = ZeroShotTask {
+            name: "finetune-train".to_owned(),
+            labels: Labels::Folder(path.clone()),
+            benchmark: None,
+            class_names: Some(class_names.to_vec()),
+            templates: Vec::new(),
+            batch_size,
+            workers,
+        };
+        let prepared = task.prepare()?;
+        let rows = prepared.labelled_files();
+        let rows: Vec<(String, String)> =
+            rows.map(|(path, label)| (path.display().to_string(), label.to_string())).collect();
+        let rows = rows.iter().map(|(path, label)| (Path::new(path), label.as_str()));
+        data.source = DataSource::Rows(Arc::new(Table::from_rows(rows)));
+    }
+    Ok(data)
+}
+
+/// A label as the one id of its sample; what is no number is told when it is met.
+fn index() -> Tokenize {
+    Arc::new(|label: &str| vec![label.trim().parse().unwrap_or(u32::MAX)])
+}
+
+fn validation(
+    arguments: &Finetune,
+    class_names: &[String],
+    templates: &[Template],
+) -> anyhow::Result<Option<(ZeroShotTask, Prepared)>> {
+    let Some(data) = &arguments.val_data else { return Ok(None) };
+    let task = ZeroShotTask {
+        name: "finetune-val".to_owned(),
+        labels: labels("--val-data", data)?,
+        benchmark: None,
+        class_names: Some(class_names.to_vec()),
+        templates: templates.to_vec(),
+        batch_size: arguments.batch_size,
+        workers: arguments.workers,
+    };
+    let prepared = task.prepare().map_err(|error| {
+        anyhow::Error::new(error).context(Hint("--val-data needs the classes of --train-data".to_owned()))
+    })?;
+    Ok(Some((task, prepared)))
+}
+
+fn observers(arguments: &Finetune, run: &Path) -> anyhow::Result<Vec<Box<dyn Observer>>> {
+    let checkpoints = run.join("checkpoints");
+    std::fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
+    let path = run.join("params.txt");
+    std::fs::write(&path, format!("{arguments:#?}\n")).with_context(|| format!("cannot write `{}`", path.display()))?;
+    let every = arguments.log_every_n_steps;
+    let mut observers: Vec<Box<dyn Observer>> = match arguments.json {
+        true => vec![Box::new(JsonLines { log_every_n_steps: every })],
+        false => vec![Box::new(Progress::new(every, 0.0, None))],
+    };
+    observers.push(Box::new(LogFile::open(&run.join("out.log"))?.observer(every)));
+    observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
+    observers.push(Box::new(StepsFile::open(run, every)?));
+    Ok(observers)
+}
