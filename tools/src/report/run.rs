@@ -61,7 +61,7 @@ pub fn render(report: &RunReport) -> String {
         ),
         section(
             "What is found for a picture",
-            "The captions nearest to it, with their cosine; its own are green.",
+            "The captions nearest to it, each once, with their cosine; its own are bold.",
             &nearest(report),
         ),
         section("Seen in training", "Some of the first samples, as the model sees them.", &samples(&report.samples)),

@@ -19,8 +19,9 @@ use crate::metrics::Metrics;
 /// Pictures whose nearest captions are kept to be looked at.
 const EXAMPLES: usize = 8;
 
-/// Captions kept of each.
+/// Different captions kept of each, and how many of the nearest are looked through for them.
 const NEAREST: usize = 5;
+const LOOKED_AT: usize = 500;
 
 /// An evaluation on pairs.
 #[derive(Clone, Debug)]
@@ -175,8 +176,12 @@ impl Encoded {
         let retrieval = retrieval(&images, &texts, &self.image_of_text)?;
         let cosines = images.narrow(0, 0, self.examples.len())?.matmul(&texts.t()?)?.to_vec2::<f32>()?;
         for (example, row) in self.examples.iter_mut().zip(&cosines) {
-            let nearest = top_k(row, NEAREST).into_iter().map(|text| (self.captions[text].clone(), row[text]));
-            example.nearest = nearest.collect();
+            for text in top_k(row, LOOKED_AT) {
+                let caption = &self.captions[text];
+                if example.nearest.len() < NEAREST && example.nearest.iter().all(|(known, _)| known != caption) {
+                    example.nearest.push((caption.clone(), row[text]));
+                }
+            }
         }
         let loss = self.summed_loss / self.pictures as f64;
         Ok(PairsReport { loss, retrieval, unreadable, examples: self.examples })
