@@ -83,15 +83,34 @@ impl Loader {
         self.context.epoch_size(self.context.config.workers)
     }
 
+    /// Samples of an epoch, before they are rounded to full batches.
+    pub fn num_samples(&self) -> u64 {
+        self.context.config.num_samples.unwrap_or(0)
+    }
+
     /// The start of a run.
     pub fn start(&self) -> LoaderPosition {
         let workers = self.context.config.workers;
         LoaderPosition::start(self.order.clone(), workers, self.context.epoch_samples(workers))
     }
 
+    /// The start of an epoch of a run that was begun elsewhere, and left no position. Slots are counted from here, and where
+    /// order does not depend on epochs it is that of the start of a run.
+    pub fn start_of(&self, epoch: u64) -> LoaderPosition {
+        LoaderPosition { epoch, ..self.start() }
+    }
+
     /// Batches from the start of a run; reading starts at once.
     pub fn batches(&self) -> Batches {
         Batches::start(Arc::clone(&self.context), self.start())
+    }
+
+    /// Whether a run may go on from `position` with these data and settings.
+    ///
+    /// # Errors
+    /// When the position is one of other data or of another order.
+    pub fn check(&self, position: &LoaderPosition) -> Result<()> {
+        position.check(&self.order)
     }
 
     /// Batches from `position` on: the very next one comes first. Another number of replicas gets the same samples as long

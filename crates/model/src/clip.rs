@@ -13,6 +13,7 @@ use crate::tower::hf_text::HfText;
 use crate::tower::image::{ImageTower, ImageTowerSaved};
 use crate::tower::text::{TextTower, TextTowerSaved};
 use crate::tower::text_transformer::{ModuleOrder, TextRoots, TextTransformer};
+use crate::tower::trunk::Keep;
 
 /// A CLIP model with its parameters.
 #[derive(Clone, Debug)]
@@ -44,6 +45,15 @@ impl Precision {
             Self::Fp16 => DType::F16,
         }
     }
+}
+
+/// What becomes of the layer normalisations of a text tower that is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerNorms {
+    /// Held like the rest.
+    Held,
+    /// Trainable.
+    Free,
 }
 
 /// Towers and ids, without values.
@@ -305,9 +315,19 @@ impl Clip {
     }
 
     /// Holds the text tower but for its last `unlocked` layers; what comes behind a tower of transformers stays trainable.
-    pub fn lock_text(&mut self, unlocked: usize) {
-        let held = self.architecture.text.locked_ids(unlocked);
-        held.into_iter().for_each(|id| self.parameters.set_trainable(id, false));
+    /// Layer normalisations of CLIP's own tower are held like the rest in any case.
+    pub fn lock_text(&mut self, unlocked: usize, norms: LayerNorms) {
+        let free = norms == LayerNorms::Free && self.architecture.text.can_free_norms();
+        for id in self.architecture.text.locked_ids(unlocked) {
+            let is_norm = self.parameters.name(id).split('.').any(|part| part == "LayerNorm");
+            self.parameters.set_trainable(id, free && is_norm);
+        }
+    }
+
+    /// Sets what both towers keep of each block until backward comes to it. Gradients are the same.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.architecture.visual.set_keep(keep);
+        self.architecture.text.set_keep(keep);
     }
 
     /// Accumulates gradients of both towers from those of the features, `[B, embed_dim]` each.
@@ -354,6 +374,7 @@ mod tests {
     use crate::parameters::Gradients;
     use crate::presets;
     use crate::random::Mode;
+    use crate::tower::trunk::Keep;
 
     fn tiny() -> Clip {
         let mut config = presets::config("tiny-32").unwrap();
@@ -361,6 +382,23 @@ mod tests {
         config.vision_cfg.layers = Layers::Blocks(2);
         config.text_cfg.vocab_size = 20;
         Clip::new(&config, 0, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn blocks_that_are_computed_again_have_the_same_gradients() {
+        let mut clip = tiny();
+        let pixels = fixed(&[2, 3, 8, 8], 3);
+        let ids = Tensor::new(&[[1u32, 19, 0, 0], [2, 3, 4, 19]], &Device::Cpu).unwrap();
+        let mut gradients = |keep| {
+            clip.set_keep(keep);
+            let mut gradients = Gradients::new(clip.parameters());
+            let (features, saved) = clip.forward(&pixels, &ids, Mode::Evaluation).unwrap();
+            clip.backward(saved, &features.text, &features.image, &mut gradients).unwrap();
+            let value = |(_, gradient): (_, &Tensor)| gradient.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            gradients.iter().map(value).collect::<Vec<_>>()
+        };
+        let (kept, again) = (gradients(Keep::Everything), gradients(Keep::Input));
+        assert!(kept.len() > 20 && kept == again);
     }
 
     #[test]

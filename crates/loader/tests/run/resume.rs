@@ -99,3 +99,13 @@ fn a_position_is_small_and_fits_its_data_only() {
     later.samples += 4;
     assert!(LoaderPosition::merged(&[position, later]).unwrap_err().to_string().contains("`moment`"));
 }
+
+#[test]
+fn an_epoch_of_a_run_that_left_no_position_is_that_of_a_run_from_its_start() {
+    let folder = data_set_of(&SIZES, true, |shard, index| maybe_damaged(shard, index, 6));
+    let loader = Loader::new(config(folder.path(), "{0..6}")).unwrap();
+    let steps = loader.epoch_size().num_batches as usize;
+    let whole = take(&mut loader.batches(), 3 * steps);
+    let later = take(&mut loader.batches_from(&loader.start_of(1)).unwrap(), 2 * steps);
+    assert!(later == whole[steps..]);
+}

@@ -16,6 +16,8 @@ pub struct Overrides {
     pub activation: Forced,
     /// The prefix `text.` before the text tower's tensors.
     pub text_naming: Forced,
+    /// First values of the logits that the sigmoid loss wants: a scale of 10 and a bias of -10.
+    pub sigmoid_logits: Forced,
 }
 
 /// Whether something is forced on.
@@ -46,6 +48,10 @@ impl Overrides {
         text.context_length = self.context_length.unwrap_or(text.context_length);
         config.quick_gelu |= self.activation == Forced::Yes;
         config.custom_text |= self.text_naming == Forced::Yes;
+        if self.sigmoid_logits == Forced::Yes {
+            config.init_logit_scale = Some(10f64.ln());
+            config.init_logit_bias = Some(-10.0);
+        }
         config.validate()
     }
 }

@@ -5,7 +5,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::trunk::Depth;
+use super::trunk::{Depth, Keep, Kept};
 use crate::config::{ClipConfig, HfConfig, HfProjection, TextConfig};
 use crate::error::{InLayer, Result};
 use crate::kernel::activation::{self, Activation};
@@ -26,6 +26,7 @@ pub struct HfText {
     pad: u32,
     /// Tokens that there are positions for.
     longest: usize,
+    keep: Keep,
 }
 
 /// From the pooled state to the feature.
@@ -41,7 +42,8 @@ enum Projection {
 pub struct HfTextSaved {
     lengths: Vec<u32>,
     embedding: RobertaEmbeddingSaved,
-    blocks: Vec<PostNormSaved>,
+    blocks: Vec<Kept<PostNormSaved>>,
+    mode: Mode,
     pooler: PoolerSaved,
     pooled: Tensor,
     /// Output of the projection's first matrix, before and behind GELU.
@@ -59,7 +61,12 @@ impl HfText {
         let pooler = Pooler::declare(declaration, &format!("{base}.pooler"), text.hf_pooler_type, hf.hidden_size);
         let projection = Projection::declare(declaration, prefix, text, [hf.hidden_size, config.embed_dim]);
         let longest = hf.max_position_embeddings - hf.pad_token_id as usize - 1;
-        Self { embedding, blocks, pooler, projection, pad: hf.pad_token_id, longest }
+        Self { embedding, blocks, pooler, projection, pad: hf.pad_token_id, longest, keep: Keep::default() }
+    }
+
+    /// Sets what is kept of each block until backward.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.keep = keep;
     }
 
     /// `input_ids` `[B, L]` (u32 or i64) to `[B, embed_dim]`, not yet of length 1.
@@ -78,13 +85,13 @@ impl HfText {
         let mut x = x.to_dtype(dtype)?;
         let mut blocks = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            let (y, saved) = block.forward(parameters, x, &lengths, mode)?;
-            blocks.push(saved);
+            let (y, kept) = self.keep.run(x, |x| block.forward(parameters, x, &lengths, mode))?;
+            blocks.push(kept);
             x = y;
         }
         let (pooled, pooler) = self.pooler.forward(parameters, &x, &lengths)?;
         let (features, hidden) = self.projection.forward(parameters, &pooled)?;
-        Ok((features, HfTextSaved { lengths, embedding, blocks, pooler, pooled, hidden }))
+        Ok((features, HfTextSaved { lengths, embedding, blocks, mode, pooler, pooled, hidden }))
     }
 
     /// The ids that are no padding, moved to the left, and how many there are of each text.
@@ -116,11 +123,12 @@ impl HfText {
         if depth == Depth::Nowhere {
             return Ok(());
         }
-        let HfTextSaved { lengths, embedding, mut blocks, pooler, pooled, hidden } = saved;
+        let HfTextSaved { lengths, embedding, mut blocks, mode, pooler, pooled, hidden } = saved;
         let dpooled = self.projection.backward(parameters, &pooled, hidden, dy, to)?;
         let mut dx = self.pooler.backward(parameters, &pooler, &lengths, &dpooled, to)?;
         for block in self.blocks[depth.lowest_block(self.blocks.len())..].iter().rev() {
-            if let Some(saved) = blocks.pop() {
+            if let Some(kept) = blocks.pop() {
+                let saved = kept.saved(|x| block.forward(parameters, x, &lengths, mode))?;
                 dx = block.backward(parameters, saved, &lengths, &dx, to)?;
             }
         }

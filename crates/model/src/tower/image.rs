@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::resnet::{ModifiedResNet, ResNetSaved};
+use super::trunk::Keep;
 use super::vision_transformer::{VisionSaved, VisionTransformer};
 use crate::config::{ClipConfig, Layers};
 use crate::error::Result;
@@ -38,6 +39,14 @@ impl ImageTower {
             Layers::Stages(stages) => {
                 Self::ResNet(Box::new(ModifiedResNet::declare(declaration, prefix, config, stages)))
             }
+        }
+    }
+
+    /// Sets what is kept of each block until backward; a residual network keeps everything.
+    pub fn set_keep(&mut self, keep: Keep) {
+        match self {
+            Self::Transformer(tower) => tower.set_keep(keep),
+            Self::ResNet(_) => {}
         }
     }
 

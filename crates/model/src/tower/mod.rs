@@ -5,5 +5,5 @@ pub mod image;
 pub mod resnet;
 pub mod text;
 pub mod text_transformer;
-mod trunk;
+pub mod trunk;
 pub mod vision_transformer;

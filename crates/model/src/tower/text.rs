@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::hf_text::{HfText, HfTextSaved};
 use super::text_transformer::{TextSaved, TextTransformer};
+use super::trunk::Keep;
 use crate::error::Result;
 use crate::parameters::{Gradients, ParameterId, Parameters};
 use crate::random::Mode;
@@ -27,6 +28,19 @@ pub enum TextTowerSaved {
 }
 
 impl TextTower {
+    /// Sets what is kept of each block until backward.
+    pub fn set_keep(&mut self, keep: Keep) {
+        match self {
+            Self::Transformer(tower) => tower.set_keep(keep),
+            Self::Hf(tower) => tower.set_keep(keep),
+        }
+    }
+
+    /// Whether its normalisations can stay trainable where the rest is held.
+    pub fn can_free_norms(&self) -> bool {
+        matches!(self, Self::Hf(_))
+    }
+
     /// `input_ids` `[B, L]` (u32 or i64) to `[B, embed_dim]`, computed in `dtype`.
     ///
     /// # Errors

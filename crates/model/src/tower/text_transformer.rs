@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::trunk::{self, Depth, Output, TrunkSaved};
+use super::trunk::{self, Depth, Keep, Output, TrunkSaved};
 use crate::config::{ClipConfig, TextConfig, mlp_width};
 use crate::error::{InLayer, Result};
 use crate::init::Initialisation;
@@ -23,6 +23,7 @@ pub struct TextTransformer {
     ln_final: LayerNorm,
     text_projection: Projection,
     context_length: usize,
+    keep: Keep,
 }
 
 /// What backward needs.
@@ -97,7 +98,13 @@ impl TextTransformer {
             ln_final: LayerNorm::declare(declaration, &format!("{prefix}ln_final"), text.width),
             text_projection: Projection { matrix: roots.text_projection },
             context_length: text.context_length,
+            keep: Keep::default(),
         }
+    }
+
+    /// Sets what is kept of each block until backward.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.keep = keep;
     }
 
     /// `input_ids` `[B, L]` (u32 or i64, `L` at most the context) to `[B, embed_dim]`, not yet of length 1.
@@ -107,7 +114,7 @@ impl TextTransformer {
     pub fn forward(&self, parameters: &Parameters, input_ids: &Tensor, dtype: DType) -> Result<(Tensor, TextSaved)> {
         let (input_ids, ends) = self.trim(input_ids).layer("input_ids")?;
         let x = self.embedding.forward(parameters, &input_ids)?.to_dtype(dtype)?;
-        let (before_norm, trunk) = trunk::forward(&self.blocks, parameters, x, Output::Rows(&ends))?;
+        let (before_norm, trunk) = trunk::forward(&self.blocks, parameters, x, Output::Rows(&ends), self.keep)?;
         let pooled = self.ln_final.forward(parameters, &before_norm)?;
         let features = self.text_projection.forward(parameters, &pooled)?;
         Ok((features, TextSaved { input_ids, trunk, before_norm, pooled }))

@@ -15,19 +15,65 @@ pub enum Output<'a> {
     Rows(&'a [u32]),
 }
 
+/// What of a block's work is kept until backward comes to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keep {
+    /// All that backward needs.
+    #[default]
+    Everything,
+    /// Its input, from which the rest is computed again: less memory for more time.
+    Input,
+}
+
+/// What was kept of a block.
+#[derive(Debug)]
+pub enum Kept<S> {
+    /// What its forward saved.
+    Saved(S),
+    /// Its input.
+    Input(Tensor),
+}
+
+impl Keep {
+    /// Runs a block's `forward` on `x`, and keeps of it what is asked for.
+    ///
+    /// # Errors
+    /// Those of `forward`.
+    pub fn run<S>(self, x: Tensor, forward: impl FnOnce(Tensor) -> Result<(Tensor, S)>) -> Result<(Tensor, Kept<S>)> {
+        match self {
+            Self::Everything => forward(x).map(|(y, saved)| (y, Kept::Saved(saved))),
+            Self::Input => forward(x.clone()).map(|(y, _)| (y, Kept::Input(x))),
+        }
+    }
+}
+
+impl<S> Kept<S> {
+    /// What backward needs; `forward` is run again where it was not kept.
+    ///
+    /// # Errors
+    /// Those of `forward`.
+    pub fn saved(self, forward: impl FnOnce(Tensor) -> Result<(Tensor, S)>) -> Result<S> {
+        match self {
+            Self::Saved(saved) => Ok(saved),
+            Self::Input(x) => forward(x).map(|(_, saved)| saved),
+        }
+    }
+}
+
 /// What backward needs.
 #[derive(Debug)]
 pub struct TrunkSaved {
-    blocks: Vec<BlockSaved>,
+    blocks: Vec<Kept<BlockSaved>>,
     last: Option<BlockRowsSaved>,
 }
 
-/// Runs the blocks.
+/// Runs the blocks. Of a last block that computes rows alone everything is kept: backward begins there.
 pub fn forward(
     blocks: &[Block],
     parameters: &Parameters,
     mut x: Tensor,
     output: Output<'_>,
+    keep: Keep,
 ) -> Result<(Tensor, TrunkSaved)> {
     let (whole, by_rows) = match (output, blocks.split_last()) {
         (Output::Rows(positions), Some((last, whole))) => (whole, Some((last, positions))),
@@ -35,7 +81,7 @@ pub fn forward(
     };
     let mut saved = Vec::with_capacity(whole.len());
     for block in whole {
-        let (y, kept) = block.forward(parameters, x)?;
+        let (y, kept) = keep.run(x, |x| block.forward(parameters, x))?;
         saved.push(kept);
         x = y;
     }
@@ -60,7 +106,8 @@ pub fn backward(
     for block in blocks[lowest..].iter().rev() {
         if let Some(rows) = rows.take() {
             dx = block.backward_rows(parameters, rows, &dx, to)?;
-        } else if let Some(saved) = kept.pop() {
+        } else if let Some(kept) = kept.pop() {
+            let saved = kept.saved(|x| block.forward(parameters, x))?;
             dx = block.backward(parameters, saved, &dx, to)?;
         }
     }

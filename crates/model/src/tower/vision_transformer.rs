@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::trunk::{self, Depth, Output, TrunkSaved};
+use super::trunk::{self, Depth, Keep, Output, TrunkSaved};
 use crate::config::{ClipConfig, PoolType, VisionConfig, mlp_width};
 use crate::error::Result;
 use crate::init::Initialisation;
@@ -28,6 +28,7 @@ pub struct VisionTransformer {
     pool_type: PoolType,
     ln_post: LayerNorm,
     proj: Projection,
+    keep: Keep,
 }
 
 /// What backward needs.
@@ -59,7 +60,21 @@ impl VisionTransformer {
             .collect();
         let ln_post = LayerNorm::declare(declaration, &format!("{prefix}ln_post"), vision.width);
         let (pool_type, patch_dropout) = (vision.pool_type, vision.patch_dropout);
-        Self { patch_embed, patch_dropout, ln_pre, blocks, pool_type, ln_post, proj: Projection { matrix } }
+        Self {
+            patch_embed,
+            patch_dropout,
+            ln_pre,
+            blocks,
+            pool_type,
+            ln_post,
+            proj: Projection { matrix },
+            keep: Keep::default(),
+        }
+    }
+
+    /// Sets what is kept of each block until backward.
+    pub fn set_keep(&mut self, keep: Keep) {
+        self.keep = keep;
     }
 
     /// `pixel_values` `[B, 3, S, S]` to `[B, embed_dim]`, not yet of length 1.
@@ -75,7 +90,7 @@ impl VisionTransformer {
             PoolType::Tok => Output::Rows(&class),
             PoolType::Avg => Output::Tokens,
         };
-        let (before_norm, trunk) = trunk::forward(&self.blocks, parameters, x, output)?;
+        let (before_norm, trunk) = trunk::forward(&self.blocks, parameters, x, output, self.keep)?;
         let normed = self.ln_post.forward(parameters, &before_norm)?;
         let pooled = match self.pool_type {
             PoolType::Tok => normed,
