@@ -95,8 +95,8 @@ impl Trainer {
         self.steps
     }
 
-    /// Goes on behind so many steps.
-    pub(crate) fn set_steps(&mut self, steps: u64) {
+    /// Goes on behind so many steps, as learning rates and noise count them.
+    pub fn set_steps(&mut self, steps: u64) {
         self.steps = steps;
     }
 

@@ -1,6 +1,6 @@
 //! The training loop: learning rate, step, log, checkpoint, evaluation.
 
-use loader::{Batch, Batches, Loader, LoaderPosition, LoaderStats, Stop};
+use loader::{Batch, Batches, EpochSize, Loader, LoaderPosition, LoaderStats, Stop};
 
 use crate::checkpoint::{self, Keeper, Moment};
 use crate::clock::Clock;
@@ -64,6 +64,7 @@ struct Training<'a> {
     run: Run<'a>,
     schedule: Schedule,
     steps_per_epoch: u64,
+    size: EpochSize,
     batches: Batches,
     /// Behind the last step: batches that were taken for a step that was not are before it.
     position: LoaderPosition,
@@ -80,11 +81,13 @@ struct Training<'a> {
 /// being a number.
 pub fn train(run: Run<'_>) -> Result<Trained> {
     run.config.validate()?;
-    let steps_per_epoch = run.config.steps_per_epoch(run.loader.epoch_size())?;
     let Start { position, moment, owes_evaluation } = run.start.clone();
+    let size = epoch_size(run.loader, &position);
+    let steps_per_epoch = run.config.steps_per_epoch(size)?;
     let mut training = Training {
         schedule: run.config.schedule(steps_per_epoch),
         steps_per_epoch,
+        size,
         batches: run.loader.batches_from(&position)?,
         keeper: Keeper::new(run.config.checkpoint_dir(), run.config.saving, run.trainer.steps())?,
         position,
@@ -170,7 +173,7 @@ impl Training<'_> {
     }
 
     fn step_report(&self, step: u64, stepped: Stepped, [lr, data_seconds, step_seconds]: [f64; 3]) -> StepReport {
-        let size = self.run.loader.epoch_size();
+        let size = self.size;
         let moment = &self.moment;
         let scaler = self.run.trainer.scaler;
         StepReport {
@@ -258,6 +261,13 @@ impl Training<'_> {
         self.run.observer.on_end(&self.report, &loader);
         Trained { report: self.report, trainer: self.run.trainer, loader }
     }
+}
+
+/// An epoch of the run that `position` is of: rounded by the workers that the run began with.
+pub fn epoch_size(loader: &Loader, position: &LoaderPosition) -> EpochSize {
+    let size = loader.epoch_size();
+    let batch = size.num_samples / size.num_batches.max(1);
+    EpochSize { num_batches: position.epoch_samples / batch.max(1), num_samples: position.epoch_samples }
 }
 
 fn step_on(trainer: &mut Trainer, batches: &[Batch], lr: f64) -> Result<Stepped> {

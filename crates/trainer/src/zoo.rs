@@ -11,15 +11,33 @@ use model::presets;
 use model::tokenizer::Tokenizer;
 use model::weights::{CONFIG_FILE, model_file};
 
-use crate::error::Result;
+use crate::checkpoint::differences;
+use crate::error::{Error, Result};
 use crate::input;
 use crate::pretrained::{self, Hub, Source};
+
+/// What a model is called: a preset, a JSON file with a `model_cfg`, or a folder with `open_clip_config.json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// By whoever wants it: weights that say otherwise are an error.
+    Given(String),
+    /// Where nobody said: weights that say otherwise are right.
+    Assumed(String),
+}
+
+impl Name {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        let (Self::Given(name) | Self::Assumed(name)) = self;
+        name
+    }
+}
 
 /// Which model, with which weights.
 #[derive(Clone, Debug)]
 pub struct Wanted {
-    /// A preset, a JSON file with a `model_cfg`, or a folder with `open_clip_config.json`.
-    pub model: String,
+    /// Which model.
+    pub model: Name,
     /// Weights; `None` draws them from `seed`.
     pub pretrained: Option<Source>,
     /// What is changed about the configuration.
@@ -34,7 +52,13 @@ impl Wanted {
     /// A model as its name says, with weights from `TAG|PATH|hf-hub:ORG/NAME`.
     pub fn new(model: &str, pretrained: &str) -> Self {
         let pretrained = Some(Source::parse(pretrained));
-        Self { model: model.to_owned(), pretrained, overrides: Overrides::default(), seed: 0, tokenizers: Vec::new() }
+        Self {
+            model: Name::Given(model.to_owned()),
+            pretrained,
+            overrides: Overrides::default(),
+            seed: 0,
+            tokenizers: Vec::new(),
+        }
     }
 }
 
@@ -53,7 +77,7 @@ pub struct Ready {
 /// For an unknown name or tag, weights that do not fit, and downloads that fail.
 pub fn model(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Clip> {
     let named = || -> Result<ModelConfig> {
-        let mut config = config(&wanted.model)?;
+        let mut config = config(wanted.model.as_str())?;
         wanted.overrides.apply(&mut config.model_cfg)?;
         Ok(config)
     };
@@ -71,6 +95,9 @@ pub fn model(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Clip> {
         Some(Source::Path(folder)) if folder.is_dir() => {
             let config = folder.join(CONFIG_FILE);
             let config = if config.is_file() { own(ModelConfig::read(&config)?)? } else { named()? };
+            if let Name::Given(name) = &wanted.model {
+                agree(name, &named()?.model_cfg, folder, &config.model_cfg)?;
+            }
             (config, model_file(folder))
         }
         Some(Source::Path(file)) => (named()?, file.clone()),
@@ -79,11 +106,20 @@ pub fn model(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Clip> {
             (own(weights.config)?, weights.file)
         }
         Some(Source::Tag(tag)) => {
-            let weights = pretrained::of_tag(&wanted.model, &named()?.model_cfg, tag, hub)?;
+            let weights = pretrained::of_tag(wanted.model.as_str(), &named()?.model_cfg, tag, hub)?;
             (weights.config, weights.file)
         }
     };
     Ok(Clip::load_weights(config, &file, device)?)
+}
+
+/// Refuses weights of a folder that are of another model than the one that was named.
+fn agree(name: &str, named: &ClipConfig, folder: &Path, own: &ClipConfig) -> Result<()> {
+    if named == own {
+        return Ok(());
+    }
+    let reason = format!("`{name}` and `{}` contradict each other: {}", folder.display(), differences(own, named));
+    Err(Error::Config { option: "--model", reason })
 }
 
 /// Opens the model and its tokenizer.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use model::clip::Clip;
+use model::clip::{Clip, LayerNorms};
 use model::config::{ClipConfig, ModelConfig};
 use serde::Deserialize;
 use support::fixtures;
@@ -84,7 +84,7 @@ fn open(case: &Path, config: &Config) -> Clip {
         clip.lock_image(groups).expect("a tower with groups");
     }
     if let Some(layers) = config.lock_text_unlocked_layers {
-        clip.lock_text(layers);
+        clip.lock_text(layers, LayerNorms::Held);
     }
     clip
 }

@@ -5,6 +5,7 @@
 //! ([`LoaderPosition`]: the batch that comes next) and `state.json` ([`State`]). Random draws are addressed by seed and step,
 //! so that there is no generator to save. A folder without `state.json`, which is written last, is no checkpoint.
 
+mod differ;
 mod find;
 mod keep;
 mod open_clip;
@@ -19,6 +20,7 @@ use loader::LoaderPosition;
 use model::clip::Clip;
 use serde::{Deserialize, Serialize};
 
+pub use differ::differences;
 pub use find::{LATEST, newest};
 pub use keep::Keeper;
 pub use open_clip::resume_open_clip;
@@ -159,7 +161,7 @@ pub fn resume(clip: Clip, folder: &Path, adamw: AdamW, grad_clip_norm: Option<f6
     let state = state(folder)?;
     let saved = Clip::load(folder, clip.device())?;
     if saved.config() != clip.config() {
-        return Err(damaged(differences(saved.config(), clip.config())));
+        return Err(damaged(format!("it is of another model: {}", differences(saved.config(), clip.config()))));
     }
     let mut trainer = Trainer::new(clip, adamw, grad_clip_norm)?;
     let ids: Vec<_> = saved.parameters().iter().map(|(id, _)| id).collect();
@@ -181,33 +183,6 @@ pub fn resume(clip: Clip, folder: &Path, adamw: AdamW, grad_clip_norm: Option<f6
 /// As [`resume`].
 pub fn load(folder: &Path, adamw: AdamW, grad_clip_norm: Option<f64>, device: &Device) -> Result<(Trainer, State)> {
     resume(Clip::load(folder, device)?, folder, adamw, grad_clip_norm)
-}
-
-/// Which keys of two configurations have other values.
-fn differences(saved: &model::config::ClipConfig, asked: &model::config::ClipConfig) -> String {
-    let flat = |config: &model::config::ClipConfig| {
-        let mut keys = std::collections::BTreeMap::new();
-        flatten("", &serde_json::json!(config), &mut keys);
-        keys
-    };
-    let (saved, asked) = (flat(saved), flat(asked));
-    let names: std::collections::BTreeSet<&String> = saved.keys().chain(asked.keys()).collect();
-    let text = |value: Option<&String>| value.map_or("nothing".to_owned(), String::clone);
-    let told = names.into_iter().filter(|name| saved.get(*name) != asked.get(*name));
-    let told = told.map(|name| format!("{name} is {} there and {} here", text(saved.get(name)), text(asked.get(name))));
-    format!("it is of another model: {}", told.take(4).collect::<Vec<_>>().join(", "))
-}
-
-fn flatten(prefix: &str, value: &serde_json::Value, into: &mut std::collections::BTreeMap<String, String>) {
-    match value {
-        serde_json::Value::Object(map) => {
-            map.iter().for_each(|(key, value)| flatten(&format!("{prefix}.{key}"), value, into));
-        }
-        serde_json::Value::Null => {}
-        value => {
-            into.insert(prefix.trim_start_matches('.').to_owned(), value.to_string());
-        }
-    }
 }
 
 /// Where the data of the run go on that wrote the checkpoint `folder`.
