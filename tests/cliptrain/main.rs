@@ -1,7 +1,9 @@
 //! `cliptrain` as a user runs it: what it refuses, and what a tiny run leaves behind.
 
+mod beginning;
 mod evaluation;
 mod finetune;
+mod going_on;
 mod telling;
 mod urls;
 mod zoo;
@@ -79,10 +81,16 @@ fn a_tiny_run_leaves_log_checkpoints_and_results() {
     assert!(log.contains("Train Epoch: 1 [16/16 (100%)]"), "{log}");
     let results = fs::read_to_string(run.join("checkpoints/results.jsonl")).unwrap();
     assert!(results.contains("zeroshot-top1"), "{results}");
+    let params = fs::read_to_string(run.join("params.txt")).unwrap();
+    assert!(params.contains("\nlr: 0.0005\n") && params.contains("\nbatch_size: 4\n"), "{params}");
+    assert!(params.lines().is_sorted() && params.contains("\nbeta2: 0.999\n"), "{params}");
     for file in ["open_clip_model.safetensors", "open_clip_config.json", "optimizer.safetensors", "state.json"] {
         assert!(weights(&folder, "run").join(file).is_file(), "{file}");
     }
     let evaluation = cliptrain().arg("--pretrained").arg(weights(&folder, "run")).arg("--zeroshot-data").arg(&classes);
+    let other = cliptrain().arg("--pretrained").arg(weights(&folder, "run")).args(["--model", "tiny-32"]);
+    let refused = other.arg("--zeroshot-data").arg(&classes).run().expect_code(2);
+    assert!(refused.stderr.contains("contradict each other: embed_dim is 16 there"), "{refused}");
     let again = evaluation.arg("--json").run().success().json_data("summary").pop().unwrap();
     assert_eq!(again["zero_shot"], summary["zero_shot"]);
 }

@@ -36,11 +36,17 @@ impl std::fmt::Display for Hint {
 
 /// What is told where `RUST_LOG` does not say: warnings, without those of the S3 client about each place where it looks
 /// for its configuration.
-const LOGGED: &str = "warn,aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
+const QUIET: &str = "aws_config=off,aws_runtime=off,aws_smithy_runtime=off";
 
 /// Sends the libraries' warnings to standard error; `RUST_LOG` says more or less.
 pub fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| LOGGED.into());
+    start_logging_at("warn");
+}
+
+/// The same from another level on.
+pub fn start_logging_at(level: &str) {
+    let unless_told = |_| format!("{level},{QUIET}").into();
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(unless_told);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -78,6 +78,11 @@ impl LogFile {
         Ok(Self(file.with_context(|| format!("cannot write `{}`", path.display()))?))
     }
 
+    /// One that is open already.
+    pub fn of(file: File) -> Self {
+        Self(file)
+    }
+
     /// A log that cannot be written must not end the training it tells of.
     pub fn line(&mut self, text: &str) {
         if let Err(error) = writeln!(self.0, "{text}") {

@@ -5,7 +5,12 @@ use std::ffi::OsString;
 /// The process's arguments with underscores in the names of flags turned into hyphens, and with a `True` or `False`
 /// behind a flag joined to it; other values stay as they are.
 pub fn arguments() -> Vec<OsString> {
-    joined(std::env::args_os().map(hyphenated))
+    normal(std::env::args_os())
+}
+
+/// The same for arguments from elsewhere.
+pub fn normal(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    joined(arguments.into_iter().map(hyphenated))
 }
 
 fn joined(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {

@@ -61,6 +61,44 @@ impl LiveLines {
 /// What is said when a program begins to stop.
 pub const STOPPING: &str = "stopping; once more to stop at once";
 
+/// How a program was asked to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Ctrl-C.
+    Interrupt,
+    /// SIGTERM, or the SIGUSR1 that schedulers announce pre-emption with.
+    Terminate,
+}
+
+/// Calls `stop` at the first Ctrl-C, SIGTERM or SIGUSR1, and ends the process at a Ctrl-C after that. Further SIGTERM and
+/// SIGUSR1 mean no more than the first: schedulers send them to every process of a job.
+///
+/// # Errors
+/// When the watcher thread cannot be started.
+#[expect(clippy::exit, reason = "whoever asks twice does not want to wait for anything")]
+pub fn on_request(stop: impl FnOnce(Asked) + Send + 'static) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Watched from here on, so that a signal that comes before the thread runs is not lost, or the end.
+    let guard = runtime.enter();
+    use tokio::signal::unix::{SignalKind, signal};
+    let [mut interrupt, mut terminate, mut preempt] =
+        [signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::user_defined1())?];
+    drop(guard);
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            let asked = tokio::select! {
+                _ = interrupt.recv() => Asked::Interrupt,
+                _ = terminate.recv() => Asked::Terminate,
+                _ = preempt.recv() => Asked::Terminate,
+            };
+            stop(asked);
+            interrupt.recv().await;
+            std::process::exit(130);
+        });
+    })?;
+    Ok(())
+}
+
 /// Calls `stop`, which says so, at the first Ctrl-C or SIGTERM, and ends the process at the second.
 ///
 /// # Errors

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
 use loader::{
@@ -12,12 +12,13 @@ use loader::{
 use model::clip::Clip;
 use model::tokenizer::Tokenizer;
 use shards::spec::ShardSpec;
+use trainer::pretrained::Hub;
 use trainer::step::Trainer;
 use trainer::train::{Run, Start, Trained, train};
 use trainer::{Evaluator, Observer, TrainConfig};
 
 use crate::exit::Hint;
-use crate::{terminal, zoo};
+use crate::terminal;
 
 /// The data of a run.
 #[derive(Clone, Debug)]
@@ -142,7 +143,7 @@ impl TrainData {
         config.missing_end = self.missing_end;
         config.arrival = self.arrival.clone();
         if let Some((folder, max_bytes)) = &self.cache {
-            config.cache = Some(Cache::new(folder, *max_bytes).context("--cache-dir")?);
+            config.cache = Some(Cache::new(folder, *max_bytes).context("cache of shards")?);
         }
         config.limits.max_pixels = self.max_image_pixels.unwrap_or(config.limits.max_pixels);
         Ok(config)
@@ -184,8 +185,8 @@ impl fmt::Display for DataSource {
 ///
 /// # Errors
 /// When its files cannot be had, or it has more ids than the tower.
-pub fn tokenizer(clip: &Clip) -> anyhow::Result<Tokenizer> {
-    trainer::zoo::tokenizer(clip.config(), &[], &zoo::hub()).context("--model")
+pub fn tokenizer(clip: &Clip, hub: &Hub) -> anyhow::Result<Tokenizer> {
+    trainer::zoo::tokenizer(clip.config(), &[], hub).context("--model")
 }
 
 /// A stop that the first Ctrl-C or SIGTERM sets; commands that stream shards are ended with it.
@@ -204,6 +205,23 @@ pub fn stop_on_interrupt() -> anyhow::Result<Stop> {
     Ok(stop)
 }
 
+/// A stop that the first Ctrl-C, SIGTERM or SIGUSR1 sets, and which of them it was.
+///
+/// # Errors
+/// When signals cannot be watched.
+pub fn stop_on_request() -> anyhow::Result<(Stop, Arc<OnceLock<terminal::Asked>>)> {
+    let (stop, asked) = (Stop::default(), Arc::new(OnceLock::new()));
+    let (stopper, answer) = (stop.clone(), Arc::clone(&asked));
+    let requested = move |by| {
+        eprintln!("stopping after this step, with a checkpoint; Ctrl-C once more to stop at once");
+        let _ = answer.set(by);
+        stopper.set();
+        shards::store::end_commands();
+    };
+    terminal::on_request(requested).context("cannot watch for signals")?;
+    Ok((stop, asked))
+}
+
 /// A run whose data, tokenizer and optimizer are there; nothing is written yet.
 pub struct Session<'a> {
     config: &'a TrainConfig,
@@ -219,25 +237,20 @@ pub struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    /// A new run of `clip`; batches end early once `stop` is set.
+    /// A run from its start; batches end early once `stop` is set.
     ///
     /// # Errors
-    /// When the configuration makes no sense, or data or tokenizer cannot be opened.
-    pub fn new(config: &'a TrainConfig, clip: Clip, data: &TrainData, stop: &'a Stop) -> anyhow::Result<Self> {
+    /// When the configuration makes no sense, the data cannot be opened, or are too few for a step.
+    pub fn new(
+        config: &'a TrainConfig,
+        trainer: Trainer,
+        tokenizer: Arc<Tokenizer>,
+        data: &TrainData,
+        stop: &'a Stop,
+    ) -> anyhow::Result<Self> {
         config.validate()?;
-        let mut trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
-        trainer.seed = data.seed;
-        Self::with(config, trainer, data, stop)
-    }
-
-    /// As [`Session::new`], with a trainer that may have taken steps before.
-    ///
-    /// # Errors
-    /// As [`Session::new`].
-    pub fn with(config: &'a TrainConfig, trainer: Trainer, data: &TrainData, stop: &'a Stop) -> anyhow::Result<Self> {
-        config.validate()?;
-        let tokenizer = Arc::new(tokenizer(&trainer.clip)?);
         let loader = open(data, &trainer.clip, &tokenizer, stop)?;
+        enough(data, loader.num_samples())?;
         config.steps_per_epoch(loader.epoch_size())?;
         let start = Start::of(&loader);
         Ok(Self { config, trainer, loader, tokenizer, start, stop })
@@ -251,4 +264,14 @@ impl<'a> Session<'a> {
         let Self { config, trainer, loader, start, stop, .. } = self;
         Ok(train(Run { config, trainer, loader: &loader, start, stop, evaluator, observer })?)
     }
+}
+
+/// A batch that is larger than an epoch would hold samples twice, each of which the loss takes for the other's wrong answer.
+fn enough(data: &TrainData, samples: u64) -> anyhow::Result<()> {
+    if samples >= data.batch_size as u64 {
+        return Ok(());
+    }
+    let size = data.batch_size;
+    let error = anyhow::anyhow!("--batch-size {size}: an epoch has {samples} samples, fewer than one batch");
+    Err(error.context(Hint("a smaller --batch-size, or more data".to_owned())))
 }

@@ -1,10 +1,10 @@
 //! Models as the binaries open them: the hub as the environment describes it, and downloads shown on the terminal.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use model::config::Overrides;
 use trainer::pretrained::{Hub, HubConfig, Progress, Source};
-use trainer::zoo::Wanted;
+use trainer::zoo::{Name, Wanted};
 
 use crate::{human, terminal};
 
@@ -13,7 +13,15 @@ const ENDPOINT: &str = "https://huggingface.co";
 
 /// The hub as `HF_ENDPOINT`, `HF_HUB_CACHE`, `HF_HOME`, `HF_HUB_OFFLINE` and `HF_TOKEN` describe it, with downloads shown.
 pub fn hub() -> Hub {
-    let config = config(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    hub_in(None)
+}
+
+/// The same with another folder for what is downloaded.
+pub fn hub_in(cache: Option<&Path>) -> Hub {
+    let mut config = config(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    if let Some(cache) = cache {
+        config.cache = cache.to_path_buf();
+    }
     let mut line = None;
     Hub::new(config, move |progress: Progress| {
         line.get_or_insert_with(terminal::live_line).set_message(told(&progress));
@@ -49,9 +57,9 @@ fn config(variable: impl Fn(&str) -> Option<String>) -> HubConfig {
 }
 
 /// A model as flags name it.
-pub fn wanted(model: &str, pretrained: Option<&str>, overrides: Overrides, seed: u64) -> Wanted {
+pub fn wanted(model: Name, pretrained: Option<&str>, overrides: Overrides, seed: u64) -> Wanted {
     let pretrained = pretrained.map(Source::parse);
-    Wanted { model: model.to_owned(), pretrained, overrides, seed, tokenizers: Vec::new() }
+    Wanted { model, pretrained, overrides, seed, tokenizers: Vec::new() }
 }
 
 #[cfg(test)]

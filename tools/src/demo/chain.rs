@@ -20,13 +20,15 @@ use serde::Serialize;
 use trainer::config::{AdamW, Decay, Saving, optimizer_defaults};
 use trainer::evaluate::{Evaluated, Labels, Periodic, Suite, ZeroShotReport, ZeroShotTask};
 use trainer::metrics::{Metrics, ResultsFile};
+use trainer::step::Trainer;
 use trainer::{Evaluator, Observer as TrainObserver, StepReport, TrainConfig, TrainReport};
 
 use super::caption::TEMPLATES;
 use super::grammar::{Class, Drawing, Grammar, HeldOut};
 use crate::log::LogFile;
 use crate::server::Server;
-use crate::training::{Session, TrainData};
+use crate::training::{self, Session, TrainData};
+use crate::zoo;
 
 /// Model of the demo; small enough to train in minutes on two cores.
 pub const MODEL: &str = "tiny-32";
@@ -239,7 +241,10 @@ fn train(
     display: Box<dyn TrainObserver + '_>,
 ) -> anyhow::Result<TrainReport> {
     let (config, data) = train_config(layout, options);
-    let session = Session::new(&config, clip, &data, stop)?;
+    let tokenizer = Arc::new(training::tokenizer(&clip, &zoo::hub())?);
+    let mut trainer = Trainer::new(clip, config.adamw, config.grad_clip_norm)?;
+    trainer.seed = data.seed;
+    let session = Session::new(&config, trainer, tokenizer, &data, stop)?;
     let tasks = Periodic {
         suite: Suite::open(tasks(layout)?, None)?,
         zero_shot: config.frequency(options.epochs),

@@ -16,13 +16,14 @@ pub fn run(arguments: &Embed) -> anyhow::Result<Outcome> {
     let pretrained = choice.pretrained.as_deref();
     let pretrained = pretrained.context("--pretrained: embeddings of weights that nobody trained mean nothing")?;
     let parts = Parts::of(&arguments.spec).context("SPEC")?;
-    let wanted = zoo::wanted(&choice.model, Some(pretrained), choice.forced.into(), 0);
+    choice.forced.check()?;
+    let wanted = zoo::wanted(choice.name(), Some(pretrained), (&choice.forced).into(), 0);
     let ready = open(&wanted, &zoo::hub(), &Device::Cpu)?;
     let output = Folder::parse(&arguments.output).context("--output")?;
     let manifest = serde_json::json!({
         "version": 1,
         "data": arguments.spec,
-        "model": choice.model,
+        "model": choice.name().as_str(),
         "pretrained": pretrained,
         "embed_dim": ready.clip.config().embed_dim,
         "image_size": ready.clip.config().vision_cfg.image_size,

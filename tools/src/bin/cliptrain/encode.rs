@@ -25,7 +25,8 @@ pub fn run(arguments: &Encode) -> anyhow::Result<Outcome> {
             "--pretrained: features of weights that nobody trained mean nothing; give a tag, a path or hf-hub:ORG/NAME"
         );
     }
-    let wanted = zoo::wanted(&choice.model, choice.pretrained.as_deref(), choice.forced.into(), 0);
+    choice.forced.check()?;
+    let wanted = zoo::wanted(choice.name(), choice.pretrained.as_deref(), (&choice.forced).into(), 0);
     let ready = open(&wanted, &zoo::hub(), &Device::Cpu)?;
     let mut features = Tensors::new();
     if !arguments.image.is_empty() {

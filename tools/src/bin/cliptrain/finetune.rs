@@ -39,7 +39,7 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
     if run_dir.join("out.log").exists() {
         bail!("the run `{}` exists already; --name gives another", run_dir.display());
     }
-    let wanted = zoo::wanted(&choice.model, Some(pretrained), choice.forced.into(), arguments.seed);
+    let wanted = zoo::wanted(choice.name(), Some(pretrained), (&choice.forced).into(), arguments.seed);
     let Ready { clip, tokenizer } = trainer::zoo::open(&wanted, &zoo::hub(), &Device::Cpu)?;
     let stop = training::stop_on_interrupt()?;
     let data = data(arguments, &labelled, &class_names)?;

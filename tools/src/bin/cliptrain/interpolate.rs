@@ -15,6 +15,7 @@ use trainer::evaluate::{Due, Suite, ZeroShotTask};
 use trainer::finetune::Head;
 use trainer::interpolate::{interpolate, save};
 use trainer::metrics::Metrics;
+use trainer::zoo::Name;
 
 use crate::cli::finetune::Interpolate;
 
@@ -48,13 +49,13 @@ pub fn run(arguments: &Interpolate) -> anyhow::Result<Outcome> {
         }
     }
     let open = |weights: &str| {
-        let wanted = zoo::wanted(&arguments.model, Some(weights), Overrides::default(), 0);
+        let wanted = zoo::wanted(Name::Assumed(arguments.model.clone()), Some(weights), Overrides::default(), 0);
         trainer::zoo::model(&wanted, &zoo::hub(), &Device::Cpu).with_context(|| format!("`{weights}`"))
     };
     let (from, to) = (open(&arguments.from)?, open(&arguments.to)?);
     // So that models that do not fit together are told before anything else.
     interpolate(&from, &to, 0.0)?;
-    let tokenizer = training::tokenizer(&from)?;
+    let tokenizer = training::tokenizer(&from, &zoo::hub())?;
     let heads = heads(arguments, &from, &tokenizer)?;
     let evaluation = Evaluation { suite, heads, tokenizer, stop: training::stop_on_interrupt()? };
     for alpha in alphas {

@@ -46,10 +46,10 @@ pub struct Data {
     pub open_shards: Option<usize>,
     /// Keep copies of shards from http(s):// and s3:// in this folder
     #[arg(long, value_name = "DIR")]
-    pub cache_dir: Option<PathBuf>,
+    pub shard_cache_dir: Option<PathBuf>,
     /// Bytes of such copies; those used least recently go first
     #[arg(long, value_name = "BYTES", value_parser = byte_size, default_value = "100GB")]
-    pub cache_size: u64,
+    pub shard_cache_size: u64,
     /// Take a tar without its two closing blocks of zeros for whole
     #[arg(long)]
     pub accept_missing_end: bool,
@@ -153,7 +153,7 @@ impl Data {
                 on_sample_error: on_error(self.on_sample_error, self.max_bad_samples),
             },
             missing_end: if self.accept_missing_end { MissingEnd::IsAccepted } else { MissingEnd::IsACut },
-            cache: self.cache_dir.clone().map(|folder| (folder, self.cache_size)),
+            cache: self.shard_cache_dir.clone().map(|folder| (folder, self.shard_cache_size)),
             max_image_pixels: self.max_image_pixels,
             ..TrainData::shards(spec.to_owned(), batch_size, workers, seed)
         })

@@ -42,7 +42,7 @@ pub struct Evaluation {
     #[command(flatten)]
     pub classes: Classes,
     /// Epochs between two zero-shot evaluations; 0 for never; the last epoch is always evaluated otherwise
-    #[arg(long, alias = "zeroshot_frequency", value_name = "EPOCHS", default_value_t = 2)]
+    #[arg(long, value_name = "EPOCHS", default_value_t = 2)]
     pub zeroshot_frequency: u64,
     /// Pairs that were kept back, for loss and retrieval: shards or a CSV file, as --train-data
     #[arg(long, value_name = "SPEC")]

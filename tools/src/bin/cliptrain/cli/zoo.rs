@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 use model::config::Overrides;
+use trainer::zoo::Name;
 
 /// Which model, with which weights.
 #[derive(Debug, Args)]
 pub struct ModelChoice {
     /// Preset (see `cliptrain models`), a JSON file with a model_cfg, or a folder with open_clip_config.json
-    #[arg(long, value_name = "NAME|PATH", default_value = "ViT-B-32", help_heading = "Model")]
-    pub model: String,
+    /// [default: ViT-B-32, or what the folder of the weights says]
+    #[arg(long, value_name = "NAME|PATH", help_heading = "Model")]
+    pub model: Option<String>,
     /// Weights: a tag (see `cliptrain models`), a file or folder, or hf-hub:ORG/NAME
     #[arg(long, value_name = "TAG|PATH|hf-hub:ORG/NAME", help_heading = "Model")]
     pub pretrained: Option<String>,
@@ -18,12 +20,24 @@ pub struct ModelChoice {
     pub forced: Forced,
 }
 
+impl ModelChoice {
+    /// What the model is called.
+    pub fn name(&self) -> Name {
+        named(self.model.as_deref(), "ViT-B-32")
+    }
+}
+
+/// A name, or what is assumed where there is none.
+pub fn named(given: Option<&str>, assumed: &str) -> Name {
+    given.map_or_else(|| Name::Assumed(assumed.to_owned()), |given| Name::Given(given.to_owned()))
+}
+
 /// What is changed about a model.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Forced {
     /// Height and width of pictures; position embeddings of the weights are resized
-    #[arg(long, value_name = "PIXELS", help_heading = "Model")]
-    pub force_image_size: Option<usize>,
+    #[arg(long, value_name = "PIXELS", num_args = 1..=2, help_heading = "Model")]
+    pub force_image_size: Vec<usize>,
     /// Tokens in a text; position embeddings of the weights are resized
     #[arg(long, value_name = "TOKENS", help_heading = "Model")]
     pub force_context_length: Option<usize>,
@@ -38,14 +52,30 @@ pub struct Forced {
     pub force_custom_text: bool,
 }
 
-impl From<Forced> for Overrides {
-    fn from(forced: Forced) -> Self {
+impl Forced {
+    /// Refuses pictures that are no squares.
+    ///
+    /// # Errors
+    /// Names the flag.
+    pub fn check(&self) -> anyhow::Result<()> {
+        match self.force_image_size.as_slice() {
+            [height, width] if height != width => {
+                anyhow::bail!("--force-image-size {height} {width}: pictures are squares here; expected one number")
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl From<&Forced> for Overrides {
+    fn from(forced: &Forced) -> Self {
         Self {
-            image_size: forced.force_image_size,
+            image_size: forced.force_image_size.first().copied(),
             context_length: forced.force_context_length,
             patch_dropout: forced.force_patch_dropout,
             activation: forced.force_quick_gelu.into(),
             text_naming: forced.force_custom_text.into(),
+            sigmoid_logits: model::config::Forced::No,
         }
     }
 }

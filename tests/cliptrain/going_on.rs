@@ -1,0 +1,222 @@
+//! Runs that are stopped, killed, and go on: what they leave is, byte for byte, what an undisturbed run leaves.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+
+use support::Command;
+use tempfile::TempDir;
+
+use crate::{class_folders, cliptrain, shards, train, weights};
+
+/// Every kind of training whose state differs: flags, by a name.
+const KINDS: [(&str, &[&str]); 6] = [
+    ("plain", &[]),
+    ("accumulated", &["--accum-freq", "2"]),
+    ("clipped", &["--grad-clip-norm", "0.05"]),
+    ("locked", &["--lock-image", "--lock-image-unlocked-groups", "1", "--lock-text"]),
+    ("resampled", &["--dataset-resampled", "--train-num-samples", "16"]),
+    ("half", &["--precision", "fp16", "--grad-checkpointing", "--force-patch-dropout", "0.5"]),
+];
+
+/// The files of a checkpoint that a run's outcome is: all of them.
+fn contents(checkpoint: &Path) -> Vec<(String, Vec<u8>)> {
+    let entries = fs::read_dir(checkpoint).unwrap_or_else(|error| panic!("{}: {error}", checkpoint.display()));
+    let mut files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn assert_same(one: &Path, other: &Path, what: &str) {
+    let (one, other) = (contents(one), contents(other));
+    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&one), names(&other), "{what}");
+    for ((name, one), (_, other)) in one.iter().zip(&other) {
+        assert!(one == other, "{what}: {name} differs");
+    }
+}
+
+fn checkpoints(folder: &TempDir, name: &str) -> PathBuf {
+    folder.path().join("logs").join(name).join("checkpoints")
+}
+
+/// The exit code of a long run that gets a signal once it has saved.
+fn stopped_in_an_epoch(folder: &TempDir, spec: &str, name: &str, flags: &[&str], signal: &str) -> i32 {
+    let run = train(folder, spec, name).args(flags).args(SAVING).args(["--epochs", "200"]);
+    let mut child = run.spawn();
+    wait_for(&mut child, &checkpoints(folder, name));
+    kill(&child, signal);
+    child.wait().unwrap().code().expect("it ends by itself")
+}
+
+/// Waits for the first checkpoint.
+fn wait_for(child: &mut Child, checkpoints: &Path) {
+    let is_there = || trainer::checkpoint::newest(checkpoints).is_ok_and(|newest| newest.is_some());
+    while !is_there() {
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(is_there(), "it ended before it saved: {status}");
+        }
+        std::thread::yield_now();
+    }
+}
+
+fn kill(child: &Child, signal: &str) {
+    let status = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_run_that_is_ended_again_and_again_ends_where_an_undisturbed_one_ends() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    for (kind, flags) in KINDS {
+        let (whole, cut) = (format!("{kind}-whole"), format!("{kind}-cut"));
+        let _ = train(&folder, &spec, &whole).args(flags).args(SAVING).run().success();
+        let mut ends = 0;
+        while !weights(&folder, &cut).exists() {
+            let before = steps(&folder, &cut);
+            // Every other life is killed while it writes a checkpoint; the others are asked to end.
+            let mut child = train(&folder, &spec, &cut).args(flags).args(SAVING).args(["--resume", "latest"]).spawn();
+            let is_further = || steps(&folder, &cut) > before;
+            let is_time = || is_further() && (ends % 2 == 1 || is_writing(&checkpoints(&folder, &cut)));
+            while child.try_wait().unwrap().is_none() && !is_time() {}
+            // One that has ended by itself in the meantime hears nothing.
+            if child.try_wait().unwrap().is_none() {
+                kill(&child, if ends % 2 == 1 { "-TERM" } else { "-KILL" });
+            }
+            child.wait().unwrap();
+            ends += 1;
+            assert!(is_further(), "{kind}: life {ends} saved nothing");
+        }
+        assert!(ends > 1, "{kind}: it was never ended");
+        assert_same(&weights(&folder, &whole), &weights(&folder, &cut), kind);
+    }
+}
+
+/// A checkpoint after every step.
+const SAVING: [&str; 2] = ["--save-every-n-steps", "1"];
+
+fn steps(folder: &TempDir, name: &str) -> u64 {
+    let newest = trainer::checkpoint::newest(&checkpoints(folder, name));
+    // What is superseded while it is looked at counts as what came before it.
+    newest.ok().flatten().and_then(|path| trainer::checkpoint::state(&path).ok()).map_or(0, |state| state.steps)
+}
+
+#[test]
+fn signals_save_and_say_by_the_exit_code_who_asked() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    for (signal, code) in [("-TERM", 0), ("-USR1", 0), ("-INT", 130)] {
+        let name = format!("stopped{signal}");
+        assert_eq!(stopped_in_an_epoch(&folder, &spec, &name, &[], signal), code, "{signal}");
+        let steps = steps(&folder, &name);
+        // The same command goes on, to an end that lies behind the place where it stopped.
+        let epochs = (steps / 4 + 1).to_string();
+        let again = ["--epochs", epochs.as_str(), "--resume", "latest", "--save-frequency", "0", "--json"];
+        let summary = train(&folder, &spec, &name).args(again).run().success().json_data("summary").pop().unwrap();
+        assert_eq!(summary["train"]["steps"], 4 * (steps / 4 + 1), "{summary}");
+    }
+}
+
+fn is_writing(checkpoints: &Path) -> bool {
+    fs::read_dir(checkpoints).is_ok_and(|mut entries| {
+        entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".tmp")))
+    })
+}
+
+#[test]
+fn what_does_not_fit_the_checkpoint_is_refused_and_leaves_no_run() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    let _ = train(&folder, &spec, "run").run().success();
+    let from = weights(&folder, "run");
+    let cases: [(&[&str], &str); 6] = [
+        (&["--force-context-length", "10"], "text_cfg.context_length is 12 there and 10 here"),
+        (&["--batch-size", "2"], "--batch-size"),
+        (&["--seed", "7"], "seed"),
+        (&["--dataset-resampled"], "sampling"),
+        (&["--resume", "no/such/checkpoint"], "no/such/checkpoint"),
+        (&["--resume", "latest", "--logs", "None"], "contradict"),
+    ];
+    for (flags, expected) in cases {
+        let run = train(&folder, &spec, "other").args(["--epochs", "4", "--resume"]).arg(&from).args(flags);
+        let finished = run.run().expect_code(2);
+        assert!(finished.stderr.contains(expected), "{flags:?}: {finished}");
+        assert!(!folder.path().join("logs/other").exists(), "{flags:?}");
+    }
+    let again = train(&folder, &spec, "run").run().expect_code(2);
+    assert!(again.stderr.contains("exists already"), "{again}");
+    let log = fs::File::open(folder.path().join("logs/run/out.log")).unwrap();
+    log.lock().unwrap();
+    let both = train(&folder, &spec, "run").args(["--resume", "latest"]).run().expect_code(2);
+    assert!(both.stderr.contains("another process is training"), "{both}");
+    drop(log);
+    // A finished run has nothing left to do, and says so by ending well.
+    let _ = train(&folder, &spec, "run").args(["--resume", "latest"]).run().success();
+}
+
+#[test]
+fn checkpoints_are_kept_as_the_flags_say() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    let names = |name: &str| {
+        let entries = fs::read_dir(checkpoints(&folder, name)).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.retain(|name| name != "results.jsonl");
+        names.sort();
+        names
+    };
+    let cases: [(&str, &[&str], &[&str]); 5] = [
+        ("all", &["--epochs", "3"], &["epoch_1", "epoch_2", "epoch_3"]),
+        ("last", &["--epochs", "3", "--save-frequency", "0", "--save-every-n-steps", "3"], &["epoch_3"]),
+        ("second", &["--epochs", "3", "--save-frequency", "2"], &["epoch_2", "epoch_3"]),
+        ("newest", &["--epochs", "3", "--delete-previous-checkpoint"], &["epoch_3"]),
+        (
+            "recent",
+            &["--epochs", "3", "--save-frequency", "2", "--save-most-recent"],
+            &["epoch_2", "epoch_3", "epoch_latest"],
+        ),
+    ];
+    for (name, flags, expected) in cases {
+        let _ = train(&folder, &spec, name).args(flags).run().success();
+        assert_eq!(names(name), expected, "{flags:?}");
+    }
+    let latest = checkpoints(&folder, "recent").join("epoch_latest");
+    assert_same(&latest, &checkpoints(&folder, "all").join("epoch_3"), "the link");
+    let nothing = train(&folder, &spec, "nothing").args(["--logs", "None", "--json"]).run().success();
+    assert_eq!(nothing.json_data("summary").pop().unwrap()["train"]["steps"], 8);
+    assert!(!folder.path().join("logs/nothing").exists() && !Path::new("None").exists());
+}
+
+#[test]
+fn what_was_copied_to_another_place_is_gone_on_from_there() {
+    let folder = TempDir::new().unwrap();
+    let (spec, remote) = (shards(&folder), folder.path().join("remote"));
+    let synced = |name: &str, epochs: &str| -> Command {
+        let flags =
+            ["--epochs", epochs, "--resume", "latest", "--remote-sync-frequency", "1", "--lr-scheduler", "const"];
+        train(&folder, &spec, name).args(flags).arg("--remote-sync").arg(&remote)
+    };
+    let _ = synced("run", "1").run().success();
+    assert!(remote.join("run/params.txt").is_file() && remote.join("run/checkpoints/index.json").is_file());
+    // As on another machine, where nothing of the run is.
+    fs::remove_dir_all(folder.path().join("logs/run")).unwrap();
+    let resumed = synced("run", "2").run().success();
+    assert!(resumed.stderr.contains("going on behind epoch 1, step 4"), "{resumed}");
+    assert_same(&remote.join("run/checkpoints/epoch_2"), &weights(&folder, "run"), "the copy");
+    let _ = train(&folder, &spec, "undisturbed").args(["--lr-scheduler", "const"]).run().success();
+    assert_same(&weights(&folder, "undisturbed"), &weights(&folder, "run"), "the run that went on");
+    let file = folder.path().join("file");
+    fs::write(&file, "no folder").unwrap();
+    let refused = train(&folder, &spec, "refused").arg("--remote-sync").arg(&file).run().expect_code(2);
+    assert!(refused.stderr.contains("--remote-sync"), "{refused}");
+    assert!(!folder.path().join("logs/refused").exists());
+    let classes = class_folders(&folder);
+    let resumed = weights(&folder, "run");
+    let evaluation = cliptrain().arg("--resume").arg(&resumed).arg("--model").arg(crate::model(&folder));
+    let _ = evaluation.arg("--zeroshot-data").arg(&classes).run().success();
+}

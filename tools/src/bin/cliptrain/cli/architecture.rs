@@ -1,0 +1,209 @@
+//! The flags about the model that is trained: which, in which precision, and what of it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use clap::{Args, ValueEnum};
+use model::clip::{Clip, LayerNorms, Precision as Computed};
+use model::config::{Overrides, PreprocessConfig};
+use model::tower::trunk::Keep;
+use tools::exit::Hint;
+use trainer::step::Statistics;
+use trainer::zoo::Name;
+
+use super::zoo::{Forced, named};
+
+/// Which model, and what of it is trained.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Model")]
+pub struct Architecture {
+    /// Preset (see `cliptrain models`; tiny-32 trains in minutes on a CPU), a JSON file with a model_cfg, or a folder
+    /// [default: RN50, or what the folder of the weights says]
+    #[arg(long, value_name = "NAME|PATH")]
+    pub model: Option<String>,
+    /// Weights to start from or to evaluate: a tag (see `cliptrain models`), a file or folder, or hf-hub:ORG/NAME
+    #[arg(long, value_name = "TAG|PATH|hf-hub:ORG/NAME")]
+    pub pretrained: Option<String>,
+    #[command(flatten)]
+    pub forced: Forced,
+    /// Folder of weights and tokenizers from the hub [default: as the Python hub client's]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+    /// Mean of the pictures' channels, 0 to 1 [default: OpenAI's, or what the weights say]
+    #[arg(long, value_name = "MEAN", num_args = 1.., allow_negative_numbers = true)]
+    pub image_mean: Vec<f64>,
+    /// Their standard deviation
+    #[arg(long, value_name = "STD", num_args = 1.., allow_negative_numbers = true)]
+    pub image_std: Vec<f64>,
+    /// Filter that resizes pictures
+    #[arg(long, value_enum)]
+    pub image_interpolation: Option<Interpolation>,
+    /// How pictures become squares in evaluation
+    #[arg(long, value_enum)]
+    pub image_resize_mode: Option<ResizeMode>,
+    /// What activations are computed in; parameters and moments are 32 bits wide always
+    #[arg(long, value_enum, default_value_t = Precision::Amp)]
+    pub precision: Precision,
+    /// Where it is computed [default: the accelerator that this program was built for, or the CPU]
+    #[arg(long, value_name = "NAME")]
+    pub device: Option<String>,
+    /// Compute activations of the towers again in the backward pass instead of keeping them
+    #[arg(long)]
+    pub grad_checkpointing: bool,
+    /// Hold the image tower
+    #[arg(long)]
+    pub lock_image: bool,
+    /// Leave its last N groups (projection, last block, …) trainable
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub lock_image_unlocked_groups: usize,
+    /// Hold the running statistics of its batch normalisations, too
+    #[arg(long)]
+    pub lock_image_freeze_bn_stats: bool,
+    /// Hold the text tower
+    #[arg(long)]
+    pub lock_text: bool,
+    /// Leave its last N layers trainable
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub lock_text_unlocked_layers: usize,
+    /// Hold its layer normalisations, too; those of a tower of transformers stay trainable otherwise
+    #[arg(long)]
+    pub lock_text_freeze_layer_norm: bool,
+}
+
+/// What `--model` is where nothing is said, as in open_clip.
+const DEFAULT_MODEL: &str = "RN50";
+
+/// `--precision`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Precision {
+    /// bf16 on accelerators, 32 bits on CPUs, where fewer save nothing
+    Amp,
+    /// 16 bits with the range of 32
+    #[value(name = "amp_bf16", aliases = ["amp_bfloat16", "amp-bf16"])]
+    AmpBf16,
+    /// The same
+    Bf16,
+    /// The same
+    #[value(name = "pure_bf16", alias = "pure-bf16")]
+    PureBf16,
+    /// 16 bits with a loss that is scaled as large as they allow
+    Fp16,
+    /// The same
+    #[value(name = "pure_fp16", alias = "pure-fp16")]
+    PureFp16,
+    /// 32 bits
+    Fp32,
+}
+
+/// `--image-interpolation`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Interpolation {
+    Bicubic,
+    Bilinear,
+    Random,
+}
+
+/// `--image-resize-mode`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ResizeMode {
+    /// The shorter side fitted, the middle cut out
+    Shortest,
+    /// The longer side fitted, the rest filled
+    Longest,
+    /// Both sides fitted
+    Squash,
+}
+
+impl Architecture {
+    /// What the model is called.
+    pub fn name(&self) -> Name {
+        named(self.model.as_deref(), DEFAULT_MODEL)
+    }
+
+    /// A warning where it is not computed on the device that was named.
+    pub fn device_warning(&self) -> Option<String> {
+        let device = self.device.as_deref().filter(|device| *device != "cpu")?;
+        Some(format!("--device {device}: this program was built for the CPU, and computes on it"))
+    }
+
+    /// Refuses what contradicts itself or is not built.
+    ///
+    /// # Errors
+    /// Names the flag, and what to do instead.
+    pub fn check(&self) -> anyhow::Result<()> {
+        for (flag, lacks, given) in [
+            ("--lock-image-unlocked-groups", "--lock-image", !self.lock_image && self.lock_image_unlocked_groups > 0),
+            ("--lock-image-freeze-bn-stats", "--lock-image", !self.lock_image && self.lock_image_freeze_bn_stats),
+            ("--lock-text-unlocked-layers", "--lock-text", !self.lock_text && self.lock_text_unlocked_layers > 0),
+            ("--lock-text-freeze-layer-norm", "--lock-text", !self.lock_text && self.lock_text_freeze_layer_norm),
+        ] {
+            if given {
+                bail!("{flag} without {lacks} would change nothing");
+            }
+        }
+        if let Some(other) = self.image_interpolation.filter(|filter| *filter != Interpolation::Bicubic) {
+            let error = anyhow::anyhow!("--image-interpolation {other:?}: not built").context(Hint(
+                "pictures are resized by Pillow's bicubic filter, as open_clip does unless it is told otherwise".into(),
+            ));
+            return Err(error);
+        }
+        if let Some(other) = self.image_resize_mode.filter(|mode| *mode != ResizeMode::Shortest) {
+            let hint = "shards whose pictures were squashed or padded already (clipdata download --resize-mode) give the \
+                        same pixels";
+            return Err(anyhow::anyhow!("--image-resize-mode {other:?}: not built").context(Hint(hint.to_owned())));
+        }
+        channels("--image-mean", &self.image_mean)?;
+        channels("--image-std", &self.image_std)?;
+        self.forced.check()
+    }
+
+    /// What is forced upon the configuration.
+    pub fn overrides(&self, siglip: bool) -> Overrides {
+        Overrides { sigmoid_logits: siglip.into(), ..(&self.forced).into() }
+    }
+
+    /// What the towers compute in.
+    pub fn computed_in(&self, on_accelerator: bool) -> Computed {
+        match self.precision {
+            Precision::Amp if on_accelerator => Computed::Bf16,
+            Precision::Amp | Precision::Fp32 => Computed::Fp32,
+            Precision::AmpBf16 | Precision::Bf16 | Precision::PureBf16 => Computed::Bf16,
+            Precision::Fp16 | Precision::PureFp16 => Computed::Fp16,
+        }
+    }
+
+    /// Holds what is to be held of a model, and sets how it computes.
+    ///
+    /// # Errors
+    /// When a tower cannot be held in parts.
+    pub fn apply(&self, clip: &mut Clip) -> anyhow::Result<Statistics> {
+        let mut preprocess: PreprocessConfig = clip.preprocess().clone();
+        for (own, given) in [(&mut preprocess.mean, &self.image_mean), (&mut preprocess.std, &self.image_std)] {
+            match given.as_slice() {
+                [] => {}
+                [one] => *own = [*one; 3],
+                several => own.copy_from_slice(several),
+            }
+        }
+        clip.set_preprocess(preprocess);
+        clip.set_precision(self.computed_in(!clip.device().is_cpu()));
+        if self.grad_checkpointing {
+            clip.set_keep(Keep::Input);
+        }
+        if self.lock_image {
+            clip.lock_image(self.lock_image_unlocked_groups).context("--lock-image-unlocked-groups")?;
+        }
+        if self.lock_text {
+            let norms = if self.lock_text_freeze_layer_norm { LayerNorms::Held } else { LayerNorms::Free };
+            clip.lock_text(self.lock_text_unlocked_layers, norms);
+        }
+        Ok(if self.lock_image_freeze_bn_stats { Statistics::Frozen } else { Statistics::Follow })
+    }
+}
+
+fn channels(flag: &str, values: &[f64]) -> anyhow::Result<()> {
+    if !matches!(values.len(), 0 | 1 | 3) {
+        bail!("{flag}: expected one number or three, got {}", values.len());
+    }
+    Ok(())
+}
