@@ -1,7 +1,7 @@
 # The few commands a developer types; each is a line or two of cargo.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help deps demo small-sets test test-interop test-differential lint bench bench-download bench-loader bench-model soak fuzz
+.PHONY: help deps demo small-sets test test-interop test-differential lint bench bench-download bench-loader bench-model bench-train soak fuzz
 
 help: ## list these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-18s %s\n", $$1, $$2 }'
@@ -49,6 +49,9 @@ bench-loader: deps ## clipdata bench beside open_clip's loader, which goes to ta
 
 bench-model: deps ## forward and backward of full-size models beside torch + open_clip, which go to target/peers
 	tests/bench/model.sh
+
+bench-train: deps ## whole training runs beside open_clip_train, which goes to target/peers with torch
+	tests/bench/train.sh
 
 soak: deps ## the long test of memory, restarts and speed; SOAK=--quick for the short one
 	tests/soak/run.sh $(SOAK)

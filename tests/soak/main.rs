@@ -5,6 +5,7 @@ mod hostile;
 mod kills;
 mod learning;
 mod table;
+mod training_kills;
 
 use std::time::Instant;
 
@@ -34,8 +35,9 @@ fn main() {
         true => Extent::Quick,
         false => Extent::Full,
     };
-    let proofs: [(&str, fn(Extent) -> String); 3] = [
+    let proofs: [(&str, fn(Extent) -> String); 4] = [
         ("kill -9 at random moments, then the same command", kills::run),
+        ("kill -9 of a training run at random moments, then the same command", training_kills::run),
         ("a server that fails in every way", hostile::run),
         ("the demo learns", learning::run),
     ];
