@@ -20,12 +20,12 @@ case $set in
 mnist)
   names=(zero one two three four five six seven eight nine)
   templates=("a photo of the digit {}." "the handwritten number {}." "a {} written by hand.")
-  flags=(--epochs "${EPOCHS:-24}" --lr 1e-3 --warmup 100 --wd 0.1)
+  flags=(--epochs "${EPOCHS:-14}" --lr 1e-3 --warmup 100 --wd 0.1)
   per_shard=500 ;;
 cifar10)
   names=($(ls "$data/train"))
   templates=("a photo of a {}." "a small picture of a {}." "a blurry photo of the {}.")
-  flags=(--epochs "${EPOCHS:-16}" --lr 1e-3 --warmup 200 --wd 0.2 --aug-cfg "scale=(0.5,1.0)" "color_jitter=(0.3,0.3,0.3,0.05)")
+  flags=(--epochs "${EPOCHS:-10}" --lr 1e-3 --warmup 200 --wd 0.2 --aug-cfg "scale=(0.5,1.0)" "color_jitter=(0.3,0.3,0.3,0.05)")
   per_shard=1000 ;;
 *) echo "expected mnist or cifar10, got $set" >&2; exit 2 ;;
 esac
