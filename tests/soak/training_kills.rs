@@ -54,7 +54,7 @@ pub fn run(extent: Extent) -> String {
         runs += 1;
     }
     format!(
-        "{killed} kills in {runs} runs ({within} while a checkpoint was written), each run ended byte for byte as an undisturbed one"
+        "{killed} kills ({within} while a checkpoint was written), what they end in is byte for byte that of an undisturbed run"
     )
 }
 
