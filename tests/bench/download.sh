@@ -24,7 +24,7 @@ if ! PATH="$PATH:/usr/sbin" command -v nginx >/dev/null; then
     echo "no nginx: Python serves the pictures, and is what the wall times then measure" >&2
 fi
 [ -x target/peers/bin/python ] || python3 -m venv target/peers
-target/peers/bin/python -m pip install --quiet img2dataset==1.47.0
+target/peers/bin/python -m pip install --quiet img2dataset==1.47.0 pillow
 
 memory=""; parts=()
 for part in "$@"; do if [ "$part" = memory ]; then memory=1; else parts+=("$part"); fi; done
