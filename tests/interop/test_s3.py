@@ -17,7 +17,7 @@ from moto.server import ThreadedMotoServer
 from PIL import Image
 
 import pictures
-from test_shards import CLIPDATA, Served
+from test_shards import CLIPDATA, Served, clipdata_lines, written_by_python
 
 OUT = "s3://bucket/some/where"
 
@@ -101,6 +101,21 @@ class S3(unittest.TestCase):
         self.assertEqual(self.download(OUT)["shards_elsewhere"], 1)
         self.assertNotIn("00001.tar", self.objects())
         self.assertEqual(self.objects()["00001.claim"], b"another run")
+
+    def test_shards_of_python_are_read_signed_and_anonymous(self):
+        path = self.folder / "00000.tar"
+        written = written_by_python(path)
+        self.s3.put_object(Bucket="bucket", Key="some/where/00000.tar", Body=path.read_bytes(), ACL="public-read")
+        anonymous = {name: value for name, value in self.environment.items() if not name.startswith("AWS_ACCESS_KEY")
+                     and not name.startswith("AWS_SECRET")}
+        anonymous["AWS_NO_SIGN_REQUEST"] = "1"
+        local = clipdata_lines("ls", path, "--json").splitlines()[:len(written)]
+        for environment in (self.environment, anonymous):
+            lines = clipdata_lines("ls", f"{OUT}/00000.tar", "--json", env=environment).splitlines()
+            samples = [json.loads(line)["data"] for line in lines[:len(written)]]
+            expected = [{**json.loads(line)["data"], "shard": f"{OUT}/00000.tar"} for line in local]
+            self.assertEqual(samples, expected)
+            self.assertEqual(json.loads(lines[-1])["data"]["samples"], len(written))
 
     def test_failed_rows_are_merged(self):
         whole = dict(Served.files)

@@ -7,7 +7,7 @@ use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use bytes::{Bytes, BytesMut};
 
-use super::s3::{ask, asked, asked_once, failed, head, reason, status, token};
+use super::s3::{ask, asked, asked_once, failed, head, refusal, status, token};
 use crate::error::Result;
 
 /// Parts are at least 5 MiB, and at most 10,000 to a file: these do for 80 GiB.
@@ -81,7 +81,7 @@ impl ObjectWriter {
             Ok(_) => Ok(()),
             // An upload is unknown once it is complete: the answer to an earlier try may have been lost.
             Err(error) if status(&error) == Some(404) && self.is_made_of(upload)? => Ok(()),
-            Err(error) => Err(failed(&self.bucket, &self.key, reason(&error))),
+            Err(error) => Err(failed(&self.bucket, &self.key, refusal(&error))),
         }
     }
 
@@ -152,7 +152,7 @@ impl Drop for ObjectWriter {
             Ok(Ok(_)) => return,
             // Aborted already, by a try whose answer was lost.
             Ok(Err(error)) if status(&error) == Some(404) => return,
-            Ok(Err(error)) => failed(&self.bucket, &self.key, reason(&error)),
+            Ok(Err(error)) => failed(&self.bucket, &self.key, refusal(&error)),
             Err(error) => error,
         };
         tracing::warn!("unfinished parts are left behind (a lifecycle rule clears them): {error}");

@@ -63,8 +63,8 @@ impl Remote for Object {
                 if fits { Ok(object.body) } else { Err(Refusal::Final(reason())) }
             }
             Err(error) if status(&error) == Some(412) => Err(Refusal::Final("the object has changed".into())),
-            Err(error) if is_transient(&error) => Err(Refusal::Passing(reason(&error))),
-            Err(error) => Err(Refusal::Final(reason(&error))),
+            Err(error) if is_transient(&error) => Err(Refusal::Passing(refusal(&error))),
+            Err(error) => Err(Refusal::Final(refusal(&error))),
         }
     }
 }
@@ -76,7 +76,7 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     F: Future<Output = std::result::Result<T, SdkError<E>>>,
 {
-    asked(bucket, key, request)?.map_err(|error| failed(bucket, key, reason(&error)))
+    asked(bucket, key, request)?.map_err(|error| failed(bucket, key, refusal(&error)))
 }
 
 /// The same, with the failure as the SDK has it.
@@ -89,7 +89,7 @@ where
     let attempt = || {
         Ok(match asked_once(bucket, key, &request)? {
             Err(error) if is_transient(&error) => {
-                let why = failed(bucket, key, reason(&error));
+                let why = failed(bucket, key, refusal(&error));
                 last = Some(error);
                 Attempt::Passing(why, Duration::ZERO)
             }
@@ -172,7 +172,7 @@ pub(super) fn read(bucket: &str, key: &str) -> Result<Option<Vec<u8>>> {
 fn read_once(bucket: &str, key: &str) -> Result<Result<Option<Vec<u8>>>> {
     let object = match asked(bucket, key, |client| client.get_object().bucket(bucket).key(key).send())? {
         Err(error) if status(&error) == Some(404) => return Ok(Ok(None)),
-        object => object.map_err(|error| failed(bucket, key, reason(&error)))?,
+        object => object.map_err(|error| failed(bucket, key, refusal(&error)))?,
     };
     let mut bytes = Vec::new();
     let whole = body_of(None, object).read_to_end(&mut bytes);
@@ -189,7 +189,7 @@ pub(super) fn size(bucket: &str, key: &str) -> Result<Option<u64>> {
 pub(super) fn head(bucket: &str, key: &str) -> Result<Option<HeadObjectOutput>> {
     match asked(bucket, key, |client| client.head_object().bucket(bucket).key(key).send())? {
         Err(error) if status(&error) == Some(404) => Ok(None),
-        head => head.map(Some).map_err(|error| failed(bucket, key, reason(&error))),
+        head => head.map(Some).map_err(|error| failed(bucket, key, refusal(&error))),
     }
 }
 
@@ -235,7 +235,7 @@ pub(super) fn delete_own(bucket: &str, key: &str, text: &str) -> Result<()> {
         return Ok(());
     }
     let deleted = asked_once(bucket, key, |client| client.delete_object().bucket(bucket).key(key).send())?;
-    deleted.map(drop).map_err(|error| failed(bucket, key, reason(&error)))
+    deleted.map(drop).map_err(|error| failed(bucket, key, refusal(&error)))
 }
 
 /// Puts an object of this text, which nobody else has, where there is none; whether it did.
@@ -281,7 +281,7 @@ where
     match put {
         Ok(_) => Ok(true),
         Err(error) if matches!(status(&error), Some(404 | 409 | 412)) => holds(bucket, key, text),
-        Err(error) => Err(failed(bucket, key, reason(&error))),
+        Err(error) => Err(failed(bucket, key, refusal(&error))),
     }
 }
 
@@ -320,8 +320,17 @@ async fn client_of_environment() -> Client {
     Client::from_conf(builder.build())
 }
 
+/// What a server answered, by its status where its words say nothing, or what kept it from answering.
+pub(super) fn refusal<E: std::error::Error + 'static>(error: &SdkError<E>) -> String {
+    let text = reason(error);
+    match status(error) {
+        Some(status @ 400..) => format!("status {status}: {text}"),
+        _ => text,
+    }
+}
+
 /// The SDK's errors say little themselves; what they wrap says more.
-pub(super) fn reason(error: &(dyn std::error::Error + 'static)) -> String {
+fn reason(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(deeper) = cause {
