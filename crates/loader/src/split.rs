@@ -103,6 +103,7 @@ fn split_by_size(order: &[u32], sizes: &[u64], own: Range<u64>) -> Vec<Portion> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::{Domain, Draws};
 
     /// How often the parts together have each sample, and how many each has.
     fn read(order: &[u32], sizes: &[u64], known: bool, parts: usize) -> (Vec<Vec<u32>>, Vec<u64>) {
@@ -130,6 +131,23 @@ mod tests {
                 if known {
                     assert!(counts.is_sorted_by(|a, b| a >= b) && counts[0] - counts[parts - 1] <= 1, "{counts:?}");
                 }
+            }
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_parts_together_have_every_sample_once(
+            sizes in proptest::collection::vec(0u64..20, 1..12),
+            parts in 1usize..50,
+            known: bool,
+            seed: u64,
+        ) {
+            let order = Draws::new(seed, Domain::ShardOrder, &[]).permutation(sizes.len());
+            let (times, counts) = read(&order, &sizes, known, parts);
+            proptest::prop_assert!(times.iter().flatten().all(|count| *count == 1), "{:?}", times);
+            if known {
+                proptest::prop_assert!(counts.iter().max().zip(counts.iter().min()).is_some_and(|(a, b)| a - b <= 1));
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use loader::{Error, Loader, LoaderConfig, LoaderPosition, Sampling};
 
-use crate::data::{SIZES, config, data_set, data_set_of, global_batches_from, maybe_damaged, take};
+use crate::data::{SIZES, config, data_set, data_set_of, epoch, global_batches_from, keys, maybe_damaged, take};
 
 /// A run of `steps` batches, and the rest of it, begun anew from what was saved at each of `cuts`.
 fn check(config: &LoaderConfig, other: &LoaderConfig, steps: usize, cuts: impl Iterator<Item = usize>) {
@@ -48,6 +48,39 @@ fn a_run_cut_at_any_step_goes_on_with_the_very_next_batch() {
         // Epochs stay rounded by the workers that the run began with.
         (config.workers, other.workers) = (3, 2);
         check(&config, &other, 45, (0..10).map(|_| random(45) as usize));
+    }
+}
+
+proptest::proptest! {
+    // Each case opens a data set a few times.
+    #![proptest_config(proptest::test_runner::Config::with_cases(24))]
+    #[test]
+    fn any_data_set_is_read_once_a_pass_and_goes_on_anywhere(
+        sizes in proptest::collection::vec(0u64..9, 1..6),
+        ways in (0usize..3, proptest::option::of(1usize..5)),
+        batch_size in 1usize..6,
+        threads in (1usize..4, 1usize..4),
+        seed: u64,
+        cut in 0usize..12,
+    ) {
+        let total: u64 = sizes.iter().sum();
+        proptest::prop_assume!(total > 0);
+        let folder = data_set(&sizes, true);
+        let mut config = config(folder.path(), &format!("{{0..{}}}", sizes.len() - 1));
+        config.sampling = [Sampling::Once, Sampling::Epochless, Sampling::Resampled][ways.0];
+        (config.open_shards, config.batch_size, config.seed, config.workers) = (ways.1, batch_size, seed, threads.0);
+        if config.sampling == Sampling::Resampled {
+            config.num_samples = Some(total);
+        }
+        let mut other = config.clone();
+        other.workers = threads.1;
+        check(&config, &other, 12, std::iter::once(cut));
+        if config.sampling == Sampling::Once {
+            let mut first = keys(&epoch(&config).0);
+            first.sort_unstable();
+            first.dedup();
+            proptest::prop_assert_eq!(first.len() as u64, total);
+        }
     }
 }
 
