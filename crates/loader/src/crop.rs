@@ -57,6 +57,13 @@ pub(crate) fn shorter_side_to(side: u32, (width, height): Size) -> Size {
     if width <= height { (side, longer(height, width)) } else { (longer(width, height), side) }
 }
 
+/// open_clip's `ResizeKeepRatio(side, longest=1)`: the longer side becomes `side`, the shorter one follows, rounded half to even.
+pub(crate) fn longer_side_to(side: u32, (width, height): Size) -> Size {
+    let ratio = f64::from(width.max(height)) / f64::from(side);
+    let fitted = |length: u32| ((f64::from(length) / ratio).round_ties_even() as u32).clamp(1, side);
+    (fitted(width), fitted(height))
+}
+
 /// torchvision's `CenterCrop(side)` of a picture that is not smaller.
 pub(crate) fn centre_crop(side: u32, (width, height): Size) -> CropBox {
     let start = |length: u32| (f64::from(length.saturating_sub(side)) / 2.0).round_ties_even() as u32;
@@ -99,6 +106,9 @@ mod tests {
         assert_eq!(shorter_side_to(224, (640, 427)), (335, 224));
         assert_eq!(shorter_side_to(224, (300, 451)), (224, 336));
         assert_eq!(shorter_side_to(224, (1, 65_535)), (224, 14_679_840));
+        assert_eq!(longer_side_to(224, (640, 427)), (224, 149));
+        assert_eq!(longer_side_to(224, (1, 65_535)), (1, 224));
+        assert_eq!(longer_side_to(4, (3, 2)), (4, 3));
         assert_eq!(centre_crop(224, (335, 224)), CropBox { left: 56, top: 0, width: 224, height: 224 });
         assert_eq!(centre_crop(224, (225, 227)), CropBox { left: 0, top: 2, width: 224, height: 224 });
     }

@@ -10,7 +10,7 @@ use shards::image::{Decoder, JpegScale, Limits, RgbImage, RgbView};
 use crate::error::{Error, Result};
 use crate::seed::Draws;
 use crate::stop::Stop;
-use crate::transform::{Painter, Transform};
+use crate::transform::{Fitting, Painter, Transform};
 use crate::worker::{Ordered, ordered, window};
 
 /// How pictures are prepared.
@@ -22,6 +22,8 @@ pub struct EvalConfig {
     pub workers: usize,
     /// Side of the pictures in a batch, in pixels.
     pub image_size: u32,
+    /// How a picture becomes a square.
+    pub fitting: Fitting,
     /// The largest picture that is decoded.
     pub limits: Limits,
     /// Pixels at each edge that are no part of the picture, such as ObjectNet's red frame.
@@ -34,7 +36,8 @@ impl EvalConfig {
     /// With the usual limits.
     pub fn new(batch_size: usize, workers: usize, image_size: u32) -> Self {
         let (batch_size, workers) = (batch_size.max(1), workers.max(1));
-        Self { batch_size, workers, image_size, limits: Limits::default(), border: 0, stop: Stop::default() }
+        let (fitting, limits) = (Fitting::default(), Limits::default());
+        Self { batch_size, workers, image_size, fitting, limits, border: 0, stop: Stop::default() }
     }
 }
 
@@ -90,7 +93,8 @@ impl<L: Send + 'static> EvalBatches<L> {
         pictures: impl Iterator<Item = std::result::Result<Labelled<L>, Unreadable>> + Send + 'static,
         config: &EvalConfig,
     ) -> Self {
-        let view = View { side: config.image_size, border: config.border, limits: config.limits };
+        let view =
+            View { side: config.image_size, fitting: config.fitting, border: config.border, limits: config.limits };
         let work = move |picture: std::result::Result<_, _>| prepare(picture?, &view);
         let examples = ordered(pictures, config.workers, window(config.batch_size, config.workers), &config.stop, work);
         Self { examples, batch_size: config.batch_size, unreadable: Vec::new(), is_over: false }
@@ -130,8 +134,8 @@ impl<L: Send + 'static> Iterator for EvalBatches<L> {
 ///
 /// # Errors
 /// For bytes that are no picture, or one beyond the usual limits.
-pub fn evaluation_pixels(name: &str, bytes: &[u8], image_size: u32) -> Result<Vec<u8>> {
-    let view = View { side: image_size, border: 0, limits: Limits::default() };
+pub fn evaluation_pixels(name: &str, bytes: &[u8], image_size: u32, fitting: Fitting) -> Result<Vec<u8>> {
+    let view = View { side: image_size, fitting, border: 0, limits: Limits::default() };
     let pixels = HANDS.with_borrow_mut(|hands| hands.prepare(bytes, &view));
     pixels.map_err(|reason| Error::Picture { name: name.to_owned(), reason })
 }
@@ -139,6 +143,7 @@ pub fn evaluation_pixels(name: &str, bytes: &[u8], image_size: u32) -> Result<Ve
 /// What of a picture is seen.
 struct View {
     side: u32,
+    fitting: Fitting,
     border: u32,
     limits: Limits,
 }
@@ -176,7 +181,7 @@ impl Hands {
         let picture = inner.as_ref().map_or(picture, RgbImage::view);
         let mut pixels = vec![0; side as usize * side as usize * 3];
         let mut draws = |domain| Draws::new(0, domain, &[]);
-        self.painter.paint(&Transform::Evaluation, picture, side, &mut draws, &mut pixels);
+        self.painter.paint(&Transform::Evaluation(view.fitting), picture, side, &mut draws, &mut pixels);
         Ok(pixels)
     }
 }

@@ -1,16 +1,41 @@
-//! The weights by which Pillow's `BICUBIC` sums up inputs to outputs, along one axis.
+//! The weights by which Pillow's `BICUBIC` and `BILINEAR` sum up inputs to outputs, along one axis.
 
 use std::ops::Range;
 
 /// Fractional bits of a weight, as in Pillow's `Resample.c`.
 pub(crate) const PRECISION_BITS: u32 = 22;
 
-/// Half the width of the filter, in pixels of the smaller of the two scales.
-const SUPPORT: f64 = 2.0;
+/// The curve of the weights.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Interpolation {
+    /// Keys' cubic with a = −1/2.
+    #[default]
+    Bicubic,
+    /// A triangle.
+    Bilinear,
+}
+
+impl Interpolation {
+    /// Half the width of the curve, in pixels of the smaller of the two scales.
+    fn support(self) -> f64 {
+        match self {
+            Self::Bicubic => 2.0,
+            Self::Bilinear => 1.0,
+        }
+    }
+
+    fn at(self, x: f64) -> f64 {
+        match self {
+            Self::Bicubic => cubic(x),
+            Self::Bilinear => (1.0 - x.abs()).max(0.0),
+        }
+    }
+}
 
 /// The weights of every output position.
 #[derive(Default)]
 pub(crate) struct Filter {
+    curve: Interpolation,
     taps: Vec<Taps>,
     weights: Vec<i32>,
     /// Of one output, before they are made whole numbers.
@@ -25,6 +50,11 @@ struct Taps {
 }
 
 impl Filter {
+    /// The curve of all weights from now on.
+    pub(crate) fn set_curve(&mut self, curve: Interpolation) {
+        self.curve = curve;
+    }
+
     /// For the outputs `start..start + count` of `to`, which stand for `from` inputs.
     pub(crate) fn set(&mut self, from: u32, to: u32, start: u32, count: u32) {
         self.taps.clear();
@@ -67,11 +97,12 @@ impl Filter {
     fn push_weights(&mut self, from: u32, to: u32, output: u32) -> usize {
         let scale = f64::from(from) / f64::from(to);
         let stretch = scale.max(1.0);
-        let support = SUPPORT * stretch;
+        let support = self.curve.support() * stretch;
         let centre = (f64::from(output) + 0.5) * scale;
         let first = (centre - support + 0.5).max(0.0) as usize;
         let end = ((centre + support + 0.5) as usize).min(from as usize);
-        let weight = |input: usize| cubic((input as f64 - centre + 0.5) * (1.0 / stretch));
+        let curve = self.curve;
+        let weight = |input: usize| curve.at((input as f64 - centre + 0.5) * (1.0 / stretch));
         self.real.clear();
         self.real.extend((first..end).map(weight));
         let sum: f64 = self.real.iter().sum();
@@ -92,7 +123,7 @@ fn cubic(x: f64) -> f64 {
     let x = x.abs();
     if x < 1.0 {
         ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
-    } else if x < SUPPORT {
+    } else if x < 2.0 {
         (((x - 5.0) * x + 8.0) * x - 4.0) * A
     } else {
         0.0
@@ -106,7 +137,11 @@ mod tests {
     #[test]
     fn weights_of_an_output_sum_up_to_one() {
         let mut filter = Filter::default();
-        for (from, to) in [(300, 224), (224, 300), (7, 7), (5, 1), (1, 5), (4000, 3)] {
+        let sizes = [(300, 224), (224, 300), (7, 7), (5, 1), (1, 5), (4000, 3)];
+        for (curve, (from, to)) in
+            [Interpolation::Bicubic, Interpolation::Bilinear].iter().flat_map(|c| sizes.map(|s| (*c, s)))
+        {
+            filter.set_curve(curve);
             filter.set(from, to, 0, to);
             assert_eq!((filter.count(), filter.span()), (to as usize, 0..from as usize), "{from} to {to}");
             for output in 0..filter.count() {

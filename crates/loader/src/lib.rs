@@ -75,6 +75,7 @@ pub use colour::ColourJitter;
 pub use config::{LANES, LoaderConfig, SHUFFLE_BUFFER, Sampling, Source};
 pub use error::{Error, Result, Seen};
 pub use evaluation::{EvalBatch, EvalBatches, EvalConfig, Unreadable, evaluation_pixels};
+pub use filter::Interpolation;
 pub use folder::ClassFolder;
 pub use labelled::LabelledShards;
 pub use loader::Loader;
@@ -88,7 +89,7 @@ pub use stop::Stop;
 pub use table::Table;
 pub use times::{Bottleneck, LoaderMetrics};
 pub use tokenized::Tokenize;
-pub use transform::{Augmentation, Resize, Transform};
+pub use transform::{Augmentation, Fitting, Resize, ResizeMode, Transform};
 
 /// Which shards, as this crate's settings take them.
 pub use shards::spec::ShardSpec;

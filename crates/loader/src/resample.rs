@@ -1,4 +1,4 @@
-//! Pixels to another size by Catmull and Rom's cubic, in two ways: [`Resampler::exact`] gives Pillow's bytes,
+//! Pixels to another size by Catmull and Rom's cubic or by a triangle, in two ways: [`Resampler::exact`] gives Pillow's bytes,
 //! [`Resampler::fast`] uses the processor's vector instructions throughout and differs from them by a fraction of a grey
 //! level in the mean.
 //!
@@ -10,7 +10,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use shards::image::RgbView;
 
 use crate::crop::{CropBox, Size};
-use crate::filter::Filter;
+use crate::filter::{Filter, Interpolation};
 use crate::rows::{Rows, transpose, weigh};
 
 const CHANNELS: usize = 3;
@@ -19,6 +19,7 @@ const CHANNELS: usize = 3;
 #[derive(Default)]
 pub(crate) struct Resampler {
     fast: Resizer,
+    curve: Interpolation,
     columns: Filter,
     rows: Filter,
     first: Vec<u8>,
@@ -26,11 +27,22 @@ pub(crate) struct Resampler {
 }
 
 impl Resampler {
+    /// The curve by which pixels are weighed from now on.
+    pub(crate) fn set_curve(&mut self, curve: Interpolation) {
+        self.curve = curve;
+        self.columns.set_curve(curve);
+        self.rows.set_curve(curve);
+    }
+
     /// The part `part` of `picture` brought to `size` in `out`.
     ///
     /// Other than [`Resampler::exact`] this delivers all of the result: what training needs.
     pub(crate) fn fast(&mut self, picture: RgbView<'_>, part: CropBox, size: Size, out: &mut [u8]) {
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
+        let filter = match self.curve {
+            Interpolation::Bicubic => FilterType::CatmullRom,
+            Interpolation::Bilinear => FilterType::Bilinear,
+        };
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
         let resized = ImageRef::new(picture.width, picture.height, picture.pixels, PixelType::U8x3)
             .map_err(|error| error.to_string())
             .and_then(|whole| {
@@ -43,8 +55,8 @@ impl Resampler {
         resized.expect("the part lies within a picture whose pixels fill it, and `out` has room for the result");
     }
 
-    /// The window `window` of the part `part` of `picture` brought to `size`, byte for byte as Pillow 13 computes it
-    /// with `BICUBIC`. Only what the window needs is computed, so that a picture of extreme proportions costs no more
+    /// The window `window` of the part `part` of `picture` brought to `size`, byte for byte as Pillow 13 computes it.
+    /// Only what the window needs is computed, so that a picture of extreme proportions costs no more
     /// memory than another.
     pub(crate) fn exact(&mut self, picture: RgbView<'_>, part: CropBox, size: Size, window: CropBox, out: &mut [u8]) {
         self.columns.set(part.width, size.0, window.left, window.width);

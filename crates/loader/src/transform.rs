@@ -3,8 +3,9 @@
 use shards::image::RgbView;
 
 use crate::colour::{self, ColourJitter};
-use crate::crop::{CropBox, centre_crop, random_resized_crop, shorter_side_to};
+use crate::crop::{CropBox, Size, centre_crop, longer_side_to, random_resized_crop, shorter_side_to};
 use crate::error::{Error, Result};
+use crate::filter::Interpolation;
 use crate::resample::Resampler;
 use crate::seed::{Domain, Draws};
 
@@ -23,8 +24,29 @@ pub enum Resize {
 pub enum Transform {
     /// open_clip's for training.
     Train(Augmentation),
-    /// open_clip's for evaluation: the shorter side brought to the square's, then the centre; Pillow's bytes.
-    Evaluation,
+    /// open_clip's for evaluation; Pillow's bytes.
+    Evaluation(Fitting),
+}
+
+/// How evaluation makes a square of a picture that is none, as open_clip's `preprocess_cfg`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fitting {
+    /// What becomes of the longer side.
+    pub resize_mode: ResizeMode,
+    /// How pixels are weighed.
+    pub interpolation: Interpolation,
+}
+
+/// What becomes of a picture's longer side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ResizeMode {
+    /// The shorter side becomes the square's, and the centre is cut out.
+    #[default]
+    Shortest,
+    /// The longer side becomes the square's, and black fills it up.
+    Longest,
+    /// Both sides become the square's.
+    Squash,
 }
 
 /// What changes from one sight of a picture to the next, as open_clip's `--aug-cfg`.
@@ -36,6 +58,8 @@ pub struct Augmentation {
     pub ratio: (f64, f64),
     /// How the part becomes a square.
     pub resize: Resize,
+    /// How pixels are weighed for it.
+    pub interpolation: Interpolation,
     /// Random changes of colour, and how often there are any.
     pub colour_jitter: Option<(ColourJitter, f64)>,
     /// How often the colours are taken away.
@@ -45,7 +69,8 @@ pub struct Augmentation {
 impl Default for Augmentation {
     fn default() -> Self {
         let (scale, ratio) = ((0.9, 1.0), (3.0 / 4.0, 4.0 / 3.0));
-        Self { scale, ratio, resize: Resize::Fast, colour_jitter: None, grey_probability: 0.0 }
+        let interpolation = Interpolation::Bicubic;
+        Self { scale, ratio, resize: Resize::Fast, interpolation, colour_jitter: None, grey_probability: 0.0 }
     }
 }
 
@@ -90,7 +115,7 @@ impl Transform {
     pub fn validate(&self) -> Result<()> {
         match self {
             Self::Train(augmentation) => augmentation.validate(),
-            Self::Evaluation => Ok(()),
+            Self::Evaluation(_) => Ok(()),
         }
     }
 }
@@ -99,6 +124,8 @@ impl Transform {
 #[derive(Default)]
 pub(crate) struct Painter {
     resampler: Resampler,
+    /// A picture that does not fill its square.
+    narrow: Vec<u8>,
 }
 
 impl Painter {
@@ -117,6 +144,7 @@ impl Painter {
             Transform::Train(augmentation) => {
                 let (scale, ratio) = (augmentation.scale, augmentation.ratio);
                 let part = random_resized_crop(size, scale, ratio, &mut draws(Domain::Crop));
+                self.resampler.set_curve(augmentation.interpolation);
                 match augmentation.resize {
                     Resize::Fast => self.resampler.fast(picture, part, (side, side), out),
                     Resize::Exact => self.resampler.exact(picture, part, (side, side), square, out),
@@ -130,13 +158,37 @@ impl Painter {
                     );
                 }
             }
-            Transform::Evaluation => {
-                let whole = CropBox { left: 0, top: 0, width: size.0, height: size.1 };
-                let resized = shorter_side_to(side, size);
-                self.resampler.exact(picture, whole, resized, centre_crop(side, resized), out);
+            Transform::Evaluation(fitting) => {
+                self.resampler.set_curve(fitting.interpolation);
+                match fitting.resize_mode {
+                    ResizeMode::Shortest => {
+                        let resized = shorter_side_to(side, size);
+                        self.resampler.exact(picture, whole(size), resized, centre_crop(side, resized), out);
+                    }
+                    ResizeMode::Longest => self.fill_up(picture, side, out),
+                    ResizeMode::Squash => self.resampler.exact(picture, whole(size), (side, side), square, out),
+                }
             }
         }
     }
+
+    /// The whole picture in the middle of a black square; where the margins differ by a pixel, the later one is wider.
+    fn fill_up(&mut self, picture: RgbView<'_>, side: u32, out: &mut [u8]) {
+        let size = (picture.width, picture.height);
+        let (width, height) = longer_side_to(side, size);
+        self.narrow.resize(width as usize * height as usize * 3, 0);
+        self.resampler.exact(picture, whole(size), (width, height), whole((width, height)), &mut self.narrow);
+        out.fill(0);
+        let (left, top) = ((side - width) as usize / 2 * 3, (side - height) as usize / 2);
+        let lines = out.chunks_exact_mut(side as usize * 3).skip(top);
+        for (line, row) in lines.zip(self.narrow.chunks_exact(width as usize * 3)) {
+            line[left..left + row.len()].copy_from_slice(row);
+        }
+    }
+}
+
+fn whole((width, height): Size) -> CropBox {
+    CropBox { left: 0, top: 0, width, height }
 }
 
 #[cfg(test)]
@@ -150,12 +202,49 @@ mod tests {
         let exact = Transform::Train(Augmentation { resize: Resize::Exact, ..Augmentation::default() });
         for (width, height) in [(1, 1), (32, 32), (33, 900), (900, 31), (2, 30_000)] {
             let picture = RgbImage { width, height, pixels: vec![90; (width * height * 3) as usize] };
-            for transform in [Transform::train(), exact, Transform::Evaluation] {
+            for transform in [Transform::train(), exact, Transform::Evaluation(Fitting::default())] {
                 let mut pixels = [0; 32 * 32 * 3];
                 let mut draws = |domain| Draws::new(0, domain, &[]);
                 painter.paint(&transform, picture.view(), 32, &mut draws, &mut pixels);
                 assert_eq!(pixels, [90; 32 * 32 * 3], "{transform:?} of {width}x{height}");
             }
+        }
+    }
+
+    type Case = ((u32, u32), ResizeMode, Interpolation, &'static [u8]);
+
+    #[test]
+    fn pictures_are_fitted_as_open_clip_fits_them() {
+        // open_clip 3.3's image_transform(4, is_train=False, …), mean 0, deviation 1, of the picture
+        // (x * 37 + y * 91 + c * 53 + x * y * 7) mod 256.
+        #[rustfmt::skip]
+        let cases: &[Case] = &[
+            ((9, 5), ResizeMode::Shortest, Interpolation::Bicubic, &[130, 139, 172, 123, 175, 201, 176, 156, 74, 104, 62, 127, 146, 91, 94, 65, 109, 156, 125, 140, 119, 122, 122, 195, 121, 194, 139, 195, 125, 136, 125, 137, 129, 133, 139, 100, 130, 103, 128, 128, 151, 165, 176, 155, 77, 139, 99, 125]),
+            ((9, 5), ResizeMode::Shortest, Interpolation::Bilinear, &[125, 138, 167, 124, 167, 191, 166, 150, 80, 108, 73, 126, 146, 104, 102, 83, 114, 150, 125, 139, 124, 122, 126, 179, 124, 177, 135, 177, 126, 140, 125, 139, 125, 132, 137, 108, 130, 113, 125, 137, 145, 159, 169, 152, 83, 139, 104, 122]),
+            ((9, 5), ResizeMode::Longest, Interpolation::Bicubic, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 101, 130, 141, 123, 131, 148, 130, 135, 132, 105, 128, 137, 126, 137, 126, 141, 137, 137, 149, 137, 121, 135, 121, 125, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            ((9, 5), ResizeMode::Longest, Interpolation::Bilinear, &[0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 104, 132, 143, 125, 128, 144, 127, 137, 131, 109, 130, 138, 123, 135, 129, 139, 138, 135, 145, 137, 122, 135, 121, 125, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            ((9, 5), ResizeMode::Squash, Interpolation::Bicubic, &[42, 102, 148, 120, 153, 183, 154, 146, 117, 77, 92, 123, 158, 162, 137, 122, 104, 114, 105, 126, 144, 126, 164, 159, 103, 111, 127, 142, 160, 149, 149, 133, 127, 139, 110, 97, 137, 157, 123, 142, 121, 132, 159, 144, 109, 129, 121, 149]),
+            ((9, 5), ResizeMode::Squash, Interpolation::Bilinear, &[55, 108, 148, 118, 145, 175, 146, 146, 119, 84, 98, 127, 146, 153, 137, 127, 111, 121, 111, 131, 139, 124, 156, 153, 110, 117, 131, 140, 153, 141, 142, 134, 128, 139, 116, 105, 138, 153, 123, 138, 125, 133, 157, 144, 111, 129, 120, 146]),
+            ((5, 11), ResizeMode::Longest, Interpolation::Bicubic, &[0, 0, 0, 106, 130, 139, 123, 129, 155, 0, 0, 0, 0, 0, 0, 121, 144, 122, 145, 133, 128, 0, 0, 0, 0, 0, 0, 118, 128, 137, 127, 119, 132, 0, 0, 0, 0, 0, 0, 153, 112, 131, 154, 116, 135, 0, 0, 0]),
+            ((5, 11), ResizeMode::Longest, Interpolation::Bilinear, &[0, 0, 0, 109, 132, 142, 125, 127, 148, 0, 0, 0, 0, 0, 0, 122, 140, 124, 140, 133, 130, 0, 0, 0, 0, 0, 0, 120, 126, 136, 128, 119, 133, 0, 0, 0, 0, 0, 0, 149, 115, 128, 153, 117, 134, 0, 0, 0]),
+            ((3, 2), ResizeMode::Longest, Interpolation::Bicubic, &[0, 45, 98, 15, 68, 120, 46, 99, 159, 69, 122, 193, 45, 97, 150, 68, 121, 183, 104, 157, 162, 129, 182, 100, 95, 148, 201, 121, 174, 246, 162, 215, 165, 188, 241, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            ((3, 2), ResizeMode::Longest, Interpolation::Bilinear, &[0, 53, 106, 23, 76, 129, 51, 104, 157, 74, 127, 180, 46, 99, 152, 71, 124, 177, 102, 155, 160, 127, 180, 105, 91, 144, 197, 119, 172, 225, 152, 205, 162, 179, 232, 29, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            ((3, 2), ResizeMode::Squash, Interpolation::Bicubic, &[0, 43, 96, 13, 66, 117, 44, 97, 158, 67, 120, 196, 18, 70, 123, 40, 93, 150, 74, 127, 160, 98, 151, 148, 71, 123, 176, 96, 149, 216, 134, 187, 164, 159, 212, 52, 97, 150, 203, 123, 176, 249, 164, 217, 166, 190, 243, 4]),
+            ((3, 2), ResizeMode::Squash, Interpolation::Bilinear, &[0, 53, 106, 23, 76, 129, 51, 104, 157, 74, 127, 180, 23, 76, 129, 47, 100, 153, 76, 129, 158, 100, 153, 142, 68, 121, 174, 95, 148, 201, 127, 180, 161, 153, 206, 67, 91, 144, 197, 119, 172, 225, 152, 205, 162, 179, 232, 29]),
+        ];
+        let mut painter = Painter::default();
+        for ((width, height), resize_mode, interpolation, expected) in cases {
+            let value = |i: u32| {
+                let (c, x, y) = (i % 3, i / 3 % width, i / 3 / width);
+                (x * 37 + y * 91 + c * 53 + x * y * 7) as u8
+            };
+            let picture =
+                RgbImage { width: *width, height: *height, pixels: (0..width * height * 3).map(value).collect() };
+            let fitting = Fitting { resize_mode: *resize_mode, interpolation: *interpolation };
+            let mut pixels = [7; 4 * 4 * 3];
+            let mut draws = |domain| Draws::new(0, domain, &[]);
+            painter.paint(&Transform::Evaluation(fitting), picture.view(), 4, &mut draws, &mut pixels);
+            assert_eq!(pixels, *expected, "{fitting:?} of {width}x{height}");
         }
     }
 
@@ -172,6 +261,6 @@ mod tests {
         assert!(
             refused(Augmentation { colour_jitter: Some((jitter, 0.8)), ..Augmentation::default() }).contains("hue")
         );
-        assert!(Transform::train().validate().is_ok() && Transform::Evaluation.validate().is_ok());
+        assert!(Transform::train().validate().is_ok() && Transform::Evaluation(Fitting::default()).validate().is_ok());
     }
 }

@@ -1,10 +1,25 @@
 //! Batches of plain buffers turned into tensors: `pixel_values [B, 3, H, W]` and `input_ids [B, L]`.
 
 use candle_core::{DType, Device, Tensor};
-use model::config::PreprocessConfig;
+use loader::Fitting;
+use model::config::{Interpolation, PreprocessConfig, ResizeMode};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
+
+/// How the pictures of an evaluation become squares, as the model's weights want them.
+pub fn fitting(preprocess: &PreprocessConfig) -> Fitting {
+    let resize_mode = match preprocess.resize_mode {
+        ResizeMode::Shortest => loader::ResizeMode::Shortest,
+        ResizeMode::Longest => loader::ResizeMode::Longest,
+        ResizeMode::Squash => loader::ResizeMode::Squash,
+    };
+    let interpolation = match preprocess.interpolation {
+        Interpolation::Bicubic => loader::Interpolation::Bicubic,
+        Interpolation::Bilinear => loader::Interpolation::Bilinear,
+    };
+    Fitting { resize_mode, interpolation }
+}
 
 /// `u8` pixels `[B, H, W, 3]` as normalised f32 `[B, 3, H, W]`: `(x / 255 − mean) / std` per channel, in
 /// that order of operations, so that the values are torch's bit for bit.

@@ -166,17 +166,22 @@ pub fn config(name: &str) -> Result<ModelConfig> {
 }
 
 impl Ready {
-    /// Pictures as the model takes them: decoded, their shorter side fitted, the middle cut out, normalised; `[B, 3, S, S]`.
+    /// Pictures as the model takes them: decoded, made square as its weights want it, normalised; `[B, 3, S, S]`.
     ///
     /// # Errors
     /// For bytes that are no picture; the text says which, counted from 0.
     pub fn pixel_values(&self, pictures: &[Vec<u8>]) -> Result<Tensor> {
-        let side = self.clip.config().vision_cfg.image_size;
+        let (side, fitting) = (self.clip.config().vision_cfg.image_size, self.fitting());
         let mut pixels = Vec::with_capacity(pictures.len() * side * side * 3);
         for (index, picture) in pictures.iter().enumerate() {
-            pixels.extend(evaluation_pixels(&format!("picture {index}"), picture, side as u32)?);
+            pixels.extend(evaluation_pixels(&format!("picture {index}"), picture, side as u32, fitting)?);
         }
         self.normalised(&pixels, pictures.len())
+    }
+
+    /// How a picture becomes a square.
+    pub fn fitting(&self) -> loader::Fitting {
+        input::fitting(self.clip.preprocess())
     }
 
     /// Decoded pictures as the model takes them: `[B, S, S, 3]` of 0 to 255 to `[B, 3, S, S]`.

@@ -10,7 +10,7 @@ mod npy;
 mod parts;
 
 use anyhow::{Context, bail};
-use loader::{Stop, evaluation_pixels};
+use loader::{Fitting, Stop, evaluation_pixels};
 use serde::Serialize;
 use shards::metadata::write_text_table;
 use shards::store::Folder;
@@ -153,7 +153,7 @@ fn embed_part(
 /// Decodes, encodes, and appends rows; what cannot be decoded is counted.
 fn embed(ready: &Ready, pairs: Vec<Pair>, workers: usize, rows: &mut Rows, report: &mut Report) -> anyhow::Result<()> {
     let side = ready.clip.config().vision_cfg.image_size as u32;
-    let decoded = decode(&pairs, side, workers);
+    let decoded = decode(&pairs, side, ready.fitting(), workers);
     let mut pixels = Vec::new();
     let mut captions = Vec::new();
     for (pair, decoded) in pairs.into_iter().zip(decoded) {
@@ -183,11 +183,11 @@ fn flat(features: &model::Tensor) -> anyhow::Result<Vec<f32>> {
 }
 
 /// Pixels of each picture, on several threads; `None` for what is no picture.
-fn decode(pairs: &[Pair], side: u32, workers: usize) -> Vec<Option<Vec<u8>>> {
+fn decode(pairs: &[Pair], side: u32, fitting: Fitting, workers: usize) -> Vec<Option<Vec<u8>>> {
     let share = pairs.len().div_ceil(workers.max(1)).max(1);
     let one = |pair: &Pair| {
         let bytes = pair.picture.as_ref()?.bytes().ok()?;
-        evaluation_pixels(&pair.path, &bytes, side).ok()
+        evaluation_pixels(&pair.path, &bytes, side, fitting).ok()
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> =

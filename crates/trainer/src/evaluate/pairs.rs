@@ -101,6 +101,7 @@ impl PairsTask {
         let side = clip.config().vision_cfg.image_size;
         let mut config = EvalConfig::new(self.batch_size, self.workers, side as u32);
         config.stop = stop.clone();
+        config.fitting = input::fitting(clip.preprocess());
         let mut batches = self.data.batches(self.captions_of, &config);
         let mut encoded = Encoded::default();
         for batch in &mut batches {

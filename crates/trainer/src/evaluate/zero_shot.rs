@@ -150,6 +150,7 @@ impl ZeroShotTask {
         let side = clip.config().vision_cfg.image_size;
         let mut config = EvalConfig::new(self.batch_size, self.workers, side as u32);
         config.stop = stop.clone();
+        config.fitting = input::fitting(clip.preprocess());
         config.border = self.benchmark.map_or(0, Benchmark::border);
         let mut batches = prepared.batches(&config);
         let mut predictions = Vec::new();
