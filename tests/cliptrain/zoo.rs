@@ -49,6 +49,37 @@ fn encode_prints_probabilities_and_writes_features() {
     assert!(finished.stderr.contains("a.jpg"), "{}", finished.stderr);
 }
 
+/// Weights that want pictures squashed get them so: what a square picture gives stays, what a wide one gives does not.
+#[test]
+fn pictures_are_fitted_as_the_weights_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(&folder);
+    let config = weights.join("open_clip_config.json");
+    let features = |name: &str, size: (u32, u32)| {
+        let image = folder.path().join("a.png");
+        fs::write(&image, picture(1, size.0, size.1, Format::Png)).unwrap();
+        let output = folder.path().join(name);
+        let encode = cliptrain().arg("encode").arg("--pretrained").arg(&weights).arg("--image").arg(&image);
+        let _ = encode.arg("--output").arg(&output).run().expect_code(0);
+        fs::read(&output).unwrap()
+    };
+    let before = [(90, 30), (32, 32)].map(|size| features("before", size));
+    let mut said: serde_json::Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    said["preprocess_cfg"]["resize_mode"] = "squash".into();
+    fs::write(&config, said.to_string()).unwrap();
+    let after = [(90, 30), (32, 32)].map(|size| features("after", size));
+    assert!(before[0] != after[0] && before[1] == after[1]);
+    said["preprocess_cfg"]["resize_mode"] = "stretched".into();
+    fs::write(&config, said.to_string()).unwrap();
+    let finished =
+        cliptrain().arg("encode").arg("--pretrained").arg(&weights).args(["--text", "a"]).run().expect_code(2);
+    assert!(
+        finished.stderr.contains("stretched") && finished.stderr.contains("open_clip_config.json"),
+        "{}",
+        finished.stderr
+    );
+}
+
 #[test]
 fn what_cannot_be_a_model_is_named() {
     let cases = [

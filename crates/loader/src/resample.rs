@@ -1,4 +1,4 @@
-//! Pixels to another size by Catmull and Rom's cubic or by a triangle, in two ways: [`Resampler::exact`] gives Pillow's bytes,
+//! Pixels to another size by Catmull and Rom's cubic (for evaluation also by a triangle), in two ways: [`Resampler::exact`] gives Pillow's bytes,
 //! [`Resampler::fast`] uses the processor's vector instructions throughout and differs from them by a fraction of a grey
 //! level in the mean.
 //!
@@ -19,7 +19,6 @@ const CHANNELS: usize = 3;
 #[derive(Default)]
 pub(crate) struct Resampler {
     fast: Resizer,
-    curve: Interpolation,
     columns: Filter,
     rows: Filter,
     first: Vec<u8>,
@@ -27,9 +26,8 @@ pub(crate) struct Resampler {
 }
 
 impl Resampler {
-    /// The curve by which pixels are weighed from now on.
+    /// The curve by which [`Resampler::exact`] weighs pixels from now on.
     pub(crate) fn set_curve(&mut self, curve: Interpolation) {
-        self.curve = curve;
         self.columns.set_curve(curve);
         self.rows.set_curve(curve);
     }
@@ -38,11 +36,7 @@ impl Resampler {
     ///
     /// Other than [`Resampler::exact`] this delivers all of the result: what training needs.
     pub(crate) fn fast(&mut self, picture: RgbView<'_>, part: CropBox, size: Size, out: &mut [u8]) {
-        let filter = match self.curve {
-            Interpolation::Bicubic => FilterType::CatmullRom,
-            Interpolation::Bilinear => FilterType::Bilinear,
-        };
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
         let resized = ImageRef::new(picture.width, picture.height, picture.pixels, PixelType::U8x3)
             .map_err(|error| error.to_string())
             .and_then(|whole| {

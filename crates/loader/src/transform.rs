@@ -58,8 +58,6 @@ pub struct Augmentation {
     pub ratio: (f64, f64),
     /// How the part becomes a square.
     pub resize: Resize,
-    /// How pixels are weighed for it.
-    pub interpolation: Interpolation,
     /// Random changes of colour, and how often there are any.
     pub colour_jitter: Option<(ColourJitter, f64)>,
     /// How often the colours are taken away.
@@ -69,8 +67,7 @@ pub struct Augmentation {
 impl Default for Augmentation {
     fn default() -> Self {
         let (scale, ratio) = ((0.9, 1.0), (3.0 / 4.0, 4.0 / 3.0));
-        let interpolation = Interpolation::Bicubic;
-        Self { scale, ratio, resize: Resize::Fast, interpolation, colour_jitter: None, grey_probability: 0.0 }
+        Self { scale, ratio, resize: Resize::Fast, colour_jitter: None, grey_probability: 0.0 }
     }
 }
 
@@ -144,7 +141,7 @@ impl Painter {
             Transform::Train(augmentation) => {
                 let (scale, ratio) = (augmentation.scale, augmentation.ratio);
                 let part = random_resized_crop(size, scale, ratio, &mut draws(Domain::Crop));
-                self.resampler.set_curve(augmentation.interpolation);
+                self.resampler.set_curve(Interpolation::Bicubic);
                 match augmentation.resize {
                     Resize::Fast => self.resampler.fast(picture, part, (side, side), out),
                     Resize::Exact => self.resampler.exact(picture, part, (side, side), square, out),

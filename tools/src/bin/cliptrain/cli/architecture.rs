@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
 use model::clip::{Clip, LayerNorms, Precision as Computed};
-use model::config::{Overrides, PreprocessConfig};
+use model::config::{self, Overrides, PreprocessConfig};
 use model::tower::trunk::Keep;
-use tools::exit::Hint;
 use trainer::step::Statistics;
 use trainer::zoo::Name;
 
@@ -35,10 +34,10 @@ pub struct Architecture {
     /// Their standard deviation
     #[arg(long, value_name = "STD", num_args = 1.., allow_negative_numbers = true)]
     pub image_std: Vec<f64>,
-    /// Filter that resizes pictures
+    /// Filter that resizes pictures in evaluation; training is bicubic always [default: bicubic, or what the weights say]
     #[arg(long, value_enum)]
     pub image_interpolation: Option<Interpolation>,
-    /// How pictures become squares in evaluation
+    /// How pictures become squares in evaluation [default: shortest, or what the weights say]
     #[arg(long, value_enum)]
     pub image_resize_mode: Option<ResizeMode>,
     /// What activations are computed in; parameters and moments are 32 bits wide always
@@ -100,7 +99,17 @@ pub enum Precision {
 pub enum Interpolation {
     Bicubic,
     Bilinear,
+    /// Bicubic in evaluation
     Random,
+}
+
+impl From<Interpolation> for config::Interpolation {
+    fn from(given: Interpolation) -> Self {
+        match given {
+            Interpolation::Bicubic | Interpolation::Random => Self::Bicubic,
+            Interpolation::Bilinear => Self::Bilinear,
+        }
+    }
 }
 
 /// `--image-resize-mode`.
@@ -112,6 +121,16 @@ pub enum ResizeMode {
     Longest,
     /// Both sides fitted
     Squash,
+}
+
+impl From<ResizeMode> for config::ResizeMode {
+    fn from(given: ResizeMode) -> Self {
+        match given {
+            ResizeMode::Shortest => Self::Shortest,
+            ResizeMode::Longest => Self::Longest,
+            ResizeMode::Squash => Self::Squash,
+        }
+    }
 }
 
 impl Architecture {
@@ -140,17 +159,6 @@ impl Architecture {
             if given {
                 bail!("{flag} without {lacks} would change nothing");
             }
-        }
-        if let Some(other) = self.image_interpolation.filter(|filter| *filter != Interpolation::Bicubic) {
-            let error = anyhow::anyhow!("--image-interpolation {other:?}: not built").context(Hint(
-                "pictures are resized by Pillow's bicubic filter, as open_clip does unless it is told otherwise".into(),
-            ));
-            return Err(error);
-        }
-        if let Some(other) = self.image_resize_mode.filter(|mode| *mode != ResizeMode::Shortest) {
-            let hint = "shards whose pictures were squashed or padded already (clipdata download --resize-mode) give the \
-                        same pixels";
-            return Err(anyhow::anyhow!("--image-resize-mode {other:?}: not built").context(Hint(hint.to_owned())));
         }
         channels("--image-mean", &self.image_mean)?;
         channels("--image-std", &self.image_std)?;
@@ -184,6 +192,12 @@ impl Architecture {
                 [one] => *own = [*one; 3],
                 several => own.copy_from_slice(several),
             }
+        }
+        if let Some(interpolation) = self.image_interpolation {
+            preprocess.interpolation = interpolation.into();
+        }
+        if let Some(resize_mode) = self.image_resize_mode {
+            preprocess.resize_mode = resize_mode.into();
         }
         clip.set_preprocess(preprocess);
         clip.set_precision(self.computed_in(!clip.device().is_cpu()));
