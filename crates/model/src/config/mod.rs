@@ -85,8 +85,16 @@ impl ModelConfig {
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path);
         let text = text.map_err(|source| Error::Io { action: "read", path: path.to_owned(), source })?;
-        let mut parsed = Self::parse(&text)?;
-        if let Some(folder) = path.parent() {
+        Self::beside(&text, path.parent()).map_err(|error| match error {
+            Error::Config { reason } => config(format!("`{}`: {reason}", path.display())),
+            other => other,
+        })
+    }
+
+    /// A configuration whose text tower may be in `folder`.
+    fn beside(text: &str, folder: Option<&Path>) -> Result<Self> {
+        let mut parsed = Self::parse(text)?;
+        if let Some(folder) = folder {
             parsed.model_cfg.text_cfg.find_hf_config(folder)?;
         }
         parsed.model_cfg.validate()?;
