@@ -59,7 +59,7 @@ fn what_contradicts_itself_or_cannot_be_is_named_and_leaves_nothing() {
     fs::write(&file, "no folder").unwrap();
     let within = file.join("logs").display().to_string();
     let gone = spec.replace("00001}", "00003}");
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 23] = [
         (&["--lock-image-unlocked-groups", "1"], "--lock-image"),
         (&["--lock-text-freeze-layer-norm"], "--lock-text"),
         (&["--lr-scheduler", "const-cooldown"], "--epochs-cooldown"),
@@ -71,6 +71,12 @@ fn what_contradicts_itself_or_cannot_be_is_named_and_leaves_nothing() {
         (&["--accum-freq", "5"], "fewer than the 5 of one step"),
         (&["--batch-size", "17"], "an epoch has 16 samples"),
         (&["--image-mean", "0.5", "0.5"], "--image-mean"),
+        (&["--image-mean", "nan"], "--image-mean: expected 0 to 1, got NaN"),
+        (&["--image-std=-1"], "--image-std: expected 0.001 to 1, got -1"),
+        (&["--image-std", "0"], "--image-std"),
+        (&["--batch-size", "0"], "--batch-size"),
+        (&["--batch-size", "18446744073709551615"], "--batch-size"),
+        (&["--epochs", "18446744073709551615"], "--epochs"),
         (&["--force-image-size", "16", "32"], "--force-image-size"),
         (&["--resume", "latest", "--name", "../x"], "--name"),
         (&["--horovod"], "--horovod"),

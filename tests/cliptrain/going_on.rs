@@ -127,6 +127,36 @@ fn is_writing(checkpoints: &Path) -> bool {
     })
 }
 
+/// It is the only one, and a run that began anew would write over it.
+#[test]
+fn a_damaged_checkpoint_is_named_and_not_written_over() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    let _ = train(&folder, &spec, "run").run().success();
+    let from = weights(&folder, "run");
+    fs::remove_dir_all(checkpoints(&folder, "run").join("epoch_1")).unwrap();
+    let before = fs::read(from.join("open_clip_model.safetensors")).unwrap();
+    let refused = |resume: &str, name: &str, expected: &str| {
+        let run = train(&folder, &spec, name).args(["--epochs", "4", "--resume", resume]);
+        let finished = run.run().expect_code(2);
+        assert!(finished.stderr.contains(expected), "{finished}");
+        assert!(fs::read(from.join("open_clip_model.safetensors")).unwrap() == before);
+    };
+    let path = from.display().to_string();
+    let optimizer = fs::read(from.join("optimizer.safetensors")).unwrap();
+    fs::write(from.join("optimizer.safetensors"), &optimizer[..optimizer.len() / 2]).unwrap();
+    refused("latest", "run", "optimizer.safetensors");
+    fs::write(from.join("optimizer.safetensors"), optimizer).unwrap();
+    for state in ["", "{", "[]", "{\"version\": 99}"] {
+        fs::write(from.join("state.json"), state).unwrap();
+        refused("latest", "run", "state.json");
+        refused(&path, "other", "state.json");
+    }
+    fs::remove_file(from.join("state.json")).unwrap();
+    refused("latest", "run", "state.json");
+    refused(&path, "other", "has no state.json");
+}
+
 #[test]
 fn what_does_not_fit_the_checkpoint_is_refused_and_leaves_no_run() {
     let folder = TempDir::new().unwrap();

@@ -95,6 +95,9 @@ pub struct TrainConfig {
     pub saving: Saving,
 }
 
+/// Of epochs, and of what else is counted in a run: more of them are a slip, and products of them have to fit.
+const LARGEST_COUNT: u64 = 1_000_000_000;
+
 impl TrainConfig {
     /// Refuses values that cannot be meant.
     ///
@@ -106,7 +109,8 @@ impl TrainConfig {
             ("--accum-freq", self.accum_freq),
             ("--save-every-n-steps", self.saving.every_n_steps.unwrap_or(1)),
         ] {
-            require(value > 0, option, "expected at least 1, got 0")?;
+            let expected = format!("expected 1 to {LARGEST_COUNT}, got {value}");
+            require((1..=LARGEST_COUNT).contains(&value), option, &expected)?;
         }
         let positive = |option, value: f64| {
             require(value > 0.0 && value.is_finite(), option, &format!("expected a positive number, got {value}"))

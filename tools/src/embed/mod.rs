@@ -172,10 +172,24 @@ fn embed(ready: &Ready, pairs: Vec<Pair>, workers: usize, rows: &mut Rows, repor
     }
     let image = ready.clip.encode_image(&ready.normalised(&pixels, captions.len())?)?;
     let text = ready.clip.encode_text(&ready.input_ids(&captions)?)?;
+    check(&image)?;
+    check(&text)?;
     rows.image.extend(flat(&image)?);
     rows.text.extend(flat(&text)?);
     rows.captions.append(&mut captions);
     Ok(())
+}
+
+/// Refuses features that are not numbers.
+///
+/// # Errors
+/// When one is not, or the device fails.
+pub fn check(features: &model::Tensor) -> anyhow::Result<()> {
+    // Those of one row have the length 1, so that a sum is a number where all of them are.
+    if features.sum_all()?.to_scalar::<f32>()?.is_finite() {
+        return Ok(());
+    }
+    anyhow::bail!("the model's features are not numbers: its weights are damaged or diverged")
 }
 
 fn flat(features: &model::Tensor) -> anyhow::Result<Vec<f32>> {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{STATE, state};
+use super::state;
 use crate::error::{Error, Result};
 
 /// The link to the newest checkpoint that `--save-most-recent` keeps.
@@ -12,18 +12,19 @@ pub const LATEST: &str = "epoch_latest";
 /// The whole checkpoint of `folder` with the most steps; `None` where there is none, or no such folder.
 ///
 /// # Errors
-/// When the folder cannot be listed.
+/// When the folder cannot be listed, and when it holds checkpoints but no whole one: a run that began anew would write over
+/// them.
 pub fn newest(folder: &Path) -> Result<Option<PathBuf>> {
     if !folder.exists() {
         return Ok(None);
     }
     let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
-    let mut best = None;
+    let (mut best, mut damaged) = (None, None);
     for entry in entries {
         let path = entry.map_err(Error::io("list", folder))?.path();
         // What was being written or removed when a run was killed, and the link, which is one of the others.
         let is_passing = path.extension().is_some_and(|extension| extension == "tmp") || path.is_symlink();
-        if is_passing || !path.join(STATE).is_file() {
+        if is_passing || !is_named_like_one(&path) {
             continue;
         }
         match state(&path) {
@@ -31,8 +32,23 @@ pub fn newest(folder: &Path) -> Result<Option<PathBuf>> {
                 best = Some((state.steps, path))
             }
             Ok(_) => {}
-            Err(error) => tracing::warn!("passed over: {error}"),
+            Err(error) => {
+                if let Some(earlier) = damaged.replace(error) {
+                    tracing::warn!("passed over: {earlier}");
+                }
+            }
         }
     }
-    Ok(best.map(|(_, path)| path))
+    match (best, damaged) {
+        (None, Some(error)) => Err(error),
+        (best, damaged) => {
+            damaged.into_iter().for_each(|error| tracing::warn!("passed over: {error}"));
+            Ok(best.map(|(_, path)| path))
+        }
+    }
+}
+
+fn is_named_like_one(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    path.is_dir() && ["epoch_", "step_"].iter().any(|start| name.starts_with(start))
 }

@@ -32,7 +32,8 @@ use crate::scaler::LossScaler;
 use crate::step::Trainer;
 
 const VERSION: u32 = 2;
-const OPTIMIZER: &str = "optimizer.safetensors";
+/// Its file of the optimizer's moments.
+pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// The file that makes a folder a checkpoint.
 pub const STATE: &str = "state.json";
 const LOADER: &str = "loader.json";
@@ -146,7 +147,7 @@ pub fn state(folder: &Path) -> Result<State> {
     let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| damaged(format!("{STATE}: {error}")))?;
     let version = value.get("version").cloned().unwrap_or_default();
     if version != VERSION {
-        return Err(damaged(format!("expected format version {VERSION}, got {version}")));
+        return Err(damaged(format!("{STATE}: expected format version {VERSION}, got {version}")));
     }
     serde_json::from_value(value).map_err(|error| damaged(format!("{STATE}: {error}")))
 }
@@ -168,7 +169,8 @@ pub fn resume(clip: Clip, folder: &Path, adamw: AdamW, grad_clip_norm: Option<f6
     for id in ids {
         trainer.clip.parameters_mut().set(id, saved.parameters().value(id).clone())?;
     }
-    let moments = tensors::load(folder.join(OPTIMIZER), &trainer.clip.device().clone())?;
+    let moments = tensors::load(folder.join(OPTIMIZER), &trainer.clip.device().clone());
+    let moments = moments.map_err(|error| damaged(format!("{OPTIMIZER}: {error}")))?;
     trainer.optimizer.restore(trainer.clip.parameters(), moments, state.optimizer_steps).map_err(damaged)?;
     trainer.set_steps(state.steps);
     trainer.seed = state.seed;

@@ -89,7 +89,7 @@ pub struct Train {
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Data")]
     pub workers: usize,
     /// Pairs in one batch
-    #[arg(long, value_name = "N", default_value_t = 64, help_heading = "Data")]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = batch_size, help_heading = "Data")]
     pub batch_size: usize,
 
     #[command(flatten)]
@@ -149,4 +149,11 @@ pub struct Demo {
     /// JSON Lines on standard output, ending in a summary
     #[arg(long)]
     pub json: bool,
+}
+
+/// Parses `--batch-size`.
+fn batch_size(text: &str) -> Result<usize, String> {
+    const LARGEST: usize = 1 << 20;
+    let size = text.parse().ok().filter(|size| (1..=LARGEST).contains(size));
+    size.ok_or_else(|| format!("expected a whole number from 1 to {LARGEST}"))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use model::Device;
 use model::weights::Tensors;
+use tools::embed::check;
 use tools::exit::Outcome;
 use tools::{json, zoo};
 use trainer::zoo::{Ready, open};
@@ -36,6 +37,9 @@ pub fn run(arguments: &Encode) -> anyhow::Result<Outcome> {
         let batches = arguments.text.chunks(BATCH);
         let encode = |texts: &[String]| Ok(ready.clip.encode_text(&ready.input_ids(texts)?)?);
         features.add("text_features", Tensors::rows(batches.map(encode).collect::<anyhow::Result<Vec<_>>>()?)?);
+    }
+    for encoded in ["image_features", "text_features"].iter().filter_map(|name| features.get(name)) {
+        check(encoded)?;
     }
     let rows = match (features.get("image_features"), features.get("text_features")) {
         (Some(image), Some(text)) => {

@@ -35,6 +35,9 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
     let templates = arguments.prompts.templates()?;
     let class_names = class_names(arguments, &labelled)?;
     let validation = validation(arguments, &class_names, &templates)?;
+    if arguments.logs.as_os_str() == "None" {
+        bail!("--logs None: what a fine-tuning leaves is its checkpoint; name a folder");
+    }
     let run_dir = arguments.logs.join(&arguments.name);
     if run_dir.join("out.log").exists() {
         bail!("the run `{}` exists already; --name gives another", run_dir.display());

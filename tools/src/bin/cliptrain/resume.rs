@@ -10,7 +10,7 @@ use model::weights::training_state;
 use shards::store::Folder;
 use tools::exit::Hint;
 use trainer::TrainConfig;
-use trainer::checkpoint::{self, STATE, State};
+use trainer::checkpoint::{self, OPTIMIZER, STATE, State};
 use trainer::metrics::ResultsFile;
 use trainer::step::Trainer;
 use trainer::train::{Start, epoch_size};
@@ -73,6 +73,11 @@ fn of_path(path: &Path) -> anyhow::Result<From> {
             if let Some(newest) = checkpoint::newest(&folder)? {
                 return Ok(From::Checkpoint(newest));
             }
+        }
+        if path.join(OPTIMIZER).is_file() {
+            let hint = "--pretrained starts a new run from its weights".to_owned();
+            let error = anyhow::anyhow!("--resume: the checkpoint `{}` has no {STATE}", path.display());
+            return Err(error.context(Hint(hint)));
         }
         if model::weights::model_file(path).is_file() {
             return Ok(From::Weights(path.to_path_buf()));

@@ -1,5 +1,6 @@
 //! The flags about the model that is trained: which, in which precision, and what of it.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
@@ -31,7 +32,7 @@ pub struct Architecture {
     /// Mean of the pictures' channels, 0 to 1 [default: OpenAI's, or what the weights say]
     #[arg(long, value_name = "MEAN", num_args = 1.., allow_negative_numbers = true)]
     pub image_mean: Vec<f64>,
-    /// Their standard deviation
+    /// Their standard deviation, 0.001 to 1
     #[arg(long, value_name = "STD", num_args = 1.., allow_negative_numbers = true)]
     pub image_std: Vec<f64>,
     /// Filter that resizes pictures in evaluation; training is bicubic always [default: bicubic, or what the weights say]
@@ -160,8 +161,8 @@ impl Architecture {
                 bail!("{flag} without {lacks} would change nothing");
             }
         }
-        channels("--image-mean", &self.image_mean)?;
-        channels("--image-std", &self.image_std)?;
+        channels("--image-mean", &self.image_mean, 0.0..=1.0)?;
+        channels("--image-std", &self.image_std, 1e-3..=1.0)?;
         self.forced.check()
     }
 
@@ -215,9 +216,14 @@ impl Architecture {
     }
 }
 
-fn channels(flag: &str, values: &[f64]) -> anyhow::Result<()> {
+/// One number for all channels, or one a channel.
+fn channels(flag: &str, values: &[f64], range: RangeInclusive<f64>) -> anyhow::Result<()> {
+    let (low, high) = (range.start(), range.end());
     if !matches!(values.len(), 0 | 1 | 3) {
         bail!("{flag}: expected one number or three, got {}", values.len());
     }
-    Ok(())
+    match values.iter().find(|value| !range.contains(value)) {
+        Some(value) => bail!("{flag}: expected {low} to {high}, got {value}"),
+        None => Ok(()),
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::batch_size;
 use super::evaluation::{Evaluation, Prompts};
 use super::keys::Keys;
 use super::zoo::ModelChoice;
@@ -41,7 +42,7 @@ pub struct Finetune {
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., help_heading = "Data")]
     pub aug_cfg: Vec<String>,
     /// Pictures in one batch
-    #[arg(long, value_name = "N", default_value_t = 128, help_heading = "Optimization")]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = batch_size, help_heading = "Optimization")]
     pub batch_size: usize,
     /// Threads that decode
     #[arg(long, value_name = "N", default_value_t = 4, help_heading = "Data")]
@@ -132,7 +133,7 @@ pub struct Interpolate {
     #[command(flatten)]
     pub keys: Keys,
     /// Pictures, and captions, that go through the model at a time
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = batch_size)]
     pub batch_size: usize,
     /// Threads that decode
     #[arg(long, value_name = "N", default_value_t = 4)]

@@ -6,6 +6,8 @@ use clap::Args;
 use model::config::Overrides;
 use trainer::zoo::Name;
 
+use super::batch_size;
+
 /// Which model, with which weights.
 #[derive(Debug, Args)]
 pub struct ModelChoice {
@@ -140,7 +142,7 @@ pub struct Embed {
     #[command(flatten)]
     pub choice: ModelChoice,
     /// Pictures and texts that go through the model at a time
-    #[arg(long, value_name = "N", default_value_t = 64)]
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = batch_size)]
     pub batch_size: usize,
     /// Threads that decode
     #[arg(long, value_name = "N", default_value_t = 4)]
