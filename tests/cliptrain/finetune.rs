@@ -131,12 +131,17 @@ fn what_cannot_be_tuned_or_mixed_is_named() {
     ]);
     let _ = command.arg(&other).arg("--logs").arg(folder.path().join("logs")).run().success();
     let deeper = folder.path().join("logs/other/checkpoints/epoch_1").display().to_string();
-    let cases: [(Vec<&str>, &str); 9] = [
+    let cases: [(Vec<&str>, &str); 11] = [
         (vec!["finetune", "--train-data", &classes], "--pretrained"),
         (vec!["finetune", "--pretrained", &run, "--train-data", "nowhere"], "--train-data: cannot open `nowhere`"),
         (vec!["finetune", "--pretrained", &run, "--train-data", &classes, "--lr", "0"], "--lr"),
         (vec!["finetune", "--pretrained", &run, "--train-data", &spec], "--zeroshot-classnames: needed for shards"),
         (vec!["interpolate", &run, &deeper, "--zeroshot-data", &classes], "expected two of one architecture"),
+        (
+            vec!["finetune", "--pretrained", &run, "--train-data", &classes, "--batch-size", "100"],
+            "fewer than one batch",
+        ),
+        (vec!["finetune", "--pretrained", &run, "--train-data", &classes, "--logs", "None"], "--logs None"),
         (vec!["interpolate", &run, &run], "nothing to do"),
         (vec!["interpolate", &run, &run, "--alpha", "0:1", "--zeroshot-data", &classes], "FROM:TO:STEP"),
         (vec!["interpolate", &run, "nowhere", "--zeroshot-data", &classes], "nowhere"),

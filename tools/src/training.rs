@@ -266,8 +266,12 @@ impl<'a> Session<'a> {
     }
 }
 
-/// A batch that is larger than an epoch would hold samples twice, each of which the loss takes for the other's wrong answer.
-fn enough(data: &TrainData, samples: u64) -> anyhow::Result<()> {
+/// A batch that is larger than an epoch would hold samples twice, each of which the contrastive loss takes for the other's wrong
+/// answer.
+///
+/// # Errors
+/// When an epoch has not the samples of one batch.
+pub fn enough(data: &TrainData, samples: u64) -> anyhow::Result<()> {
     if samples >= data.batch_size as u64 {
         return Ok(());
     }

@@ -35,9 +35,6 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
     let templates = arguments.prompts.templates()?;
     let class_names = class_names(arguments, &labelled)?;
     let validation = validation(arguments, &class_names, &templates)?;
-    if arguments.logs.as_os_str() == "None" {
-        bail!("--logs None: what a fine-tuning leaves is its checkpoint; name a folder");
-    }
     let run_dir = arguments.logs.join(&arguments.name);
     if run_dir.join("out.log").exists() {
         bail!("the run `{}` exists already; --name gives another", run_dir.display());
@@ -49,6 +46,7 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
     let mut config = data.config(clip.config().vision_cfg.image_size as u32, index(), 1)?;
     config.stop = stop.clone();
     let loader = Loader::new(config).with_context(|| format!("cannot train on `{}`", arguments.train_data))?;
+    training::enough(&data, loader.num_samples())?;
     let head = Head::zero_shot(&clip, &tokenizer, &class_names, &templates)?;
     let adamw = AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, wd: arguments.wd };
     let tuning = if arguments.head_only { Tuning::Head } else { Tuning::Tower };
@@ -84,8 +82,11 @@ fn check(arguments: &Finetune) -> anyhow::Result<()> {
     if !(arguments.wd >= 0.0 && arguments.wd.is_finite()) {
         bail!("--wd: expected no negative number, got {}", arguments.wd);
     }
-    if arguments.epochs == 0 || arguments.batch_size == 0 {
-        bail!("--epochs and --batch-size: expected at least 1, got 0");
+    if arguments.epochs == 0 {
+        bail!("--epochs: expected at least 1, got 0");
+    }
+    if arguments.logs.as_os_str() == "None" {
+        bail!("--logs None: what a fine-tuning leaves is its checkpoint; name a folder");
     }
     Ok(())
 }
