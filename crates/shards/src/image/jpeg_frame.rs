@@ -1,4 +1,4 @@
-//! The frame of a JPEG, read from its markers: what decides how much memory libjpeg-turbo takes.
+//! The markers of a JPEG: where its first scan begins, and its frame, which decides how much memory libjpeg-turbo takes.
 
 use super::cost::DecodeMemory;
 
@@ -62,6 +62,24 @@ impl Frame {
     }
 }
 
+/// A JPEG up to its first scan; other files, and JPEGs whose markers are damaged, as they are.
+pub fn before_scan(bytes: &[u8]) -> &[u8] {
+    scan_start(bytes).map_or(bytes, |start| &bytes[..start])
+}
+
+fn scan_start(bytes: &[u8]) -> Option<usize> {
+    let mut rest = bytes.strip_prefix(&[0xff, 0xd8])?;
+    loop {
+        let (marker, payload, after) = segment(rest)?;
+        match marker {
+            // Marker and length stand before what belongs to it.
+            0xda => return Some(bytes.len() - after.len() - payload.len() - 4),
+            0x01 | 0xd0..=0xd9 => return None,
+            _ => rest = after,
+        }
+    }
+}
+
 /// The next marker, what belongs to it, and what follows.
 fn segment(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let start = bytes.windows(2).position(|two| two[0] == 0xff && !matches!(two[1], 0 | 0xff))?;
@@ -83,6 +101,16 @@ mod tests {
         let mut bytes = vec![0xff, 0xd8, 0xff, 0xe0, 0, 4, 1, 2, 0xff, start_of_frame, 0, 17, 8, 0, 50, 0, 100, 3];
         bytes.extend_from_slice(&[1, 0x22, 0, 2, 0x11, 1, 3, 0x11, 1, 0xff, 0xda, 0, 3, in_scan, 0, 0]);
         bytes
+    }
+
+    #[test]
+    fn the_head_of_a_jpeg_ends_at_its_scan() {
+        let head = b"\xff\xd8\xff\xe0\0\x04ab\xff\xdb\0\x03q".to_vec();
+        let scan = b"\xff\xda\0\x02\xff\xe1\0\x08Exif\0\0";
+        assert_eq!(before_scan(&[head.as_slice(), scan].concat()), head);
+        for whole in [&head[..], &head[..5], b"\xff\xd8", b"\xff\xd8\xff\xd8\xff\xda\0\x02", b"II*\0", b""] {
+            assert_eq!(before_scan(whole), whole);
+        }
     }
 
     #[test]

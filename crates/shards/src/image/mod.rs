@@ -20,6 +20,7 @@ pub use area::resize_by_area;
 pub use cost::DecodeMemory;
 pub use decoder::{Decoder, RgbView};
 pub use error::ImageError;
+pub use jpeg_frame::before_scan;
 
 /// The formats that are decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

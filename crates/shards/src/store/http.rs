@@ -73,7 +73,7 @@ fn answer(url: &str, request: impl Fn(&'static Client) -> RequestBuilder) -> Res
             Err(why) => Attempt::Passing(failed(why), Duration::ZERO),
         })
     };
-    patience::attempts(attempt, |error| failed(error.to_string()))?
+    patience::attempts(attempt, Error::to_string, |error| failed(error.to_string()))?
 }
 
 fn is_passing(status: StatusCode) -> bool {

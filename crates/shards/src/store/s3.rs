@@ -85,23 +85,14 @@ where
     E: ProvideErrorMetadata + std::error::Error + 'static,
     F: Future<Output = Answer<T, E>>,
 {
-    let mut last = None;
     let attempt = || {
         Ok(match asked_once(bucket, key, &request)? {
-            Err(error) if is_transient(&error) => {
-                let why = failed(bucket, key, refusal(&error));
-                last = Some(error);
-                Attempt::Passing(why, Duration::ZERO)
-            }
+            Err(error) if is_transient(&error) => Attempt::Passing(error, Duration::ZERO),
             answer => Attempt::Over(answer),
         })
     };
-    let answer = patience::attempts(attempt, |error| failed(bucket, key, error.to_string()))?;
-    match (answer, last) {
-        (Ok(answer), _) => Ok(answer),
-        (Err(_), Some(error)) => Ok(Err(error)),
-        (Err(why), None) => Err(why),
-    }
+    let told = |error: &SdkError<E>| failed(bucket, key, refusal(error));
+    Ok(patience::attempts(attempt, told, |error| failed(bucket, key, error.to_string()))?.unwrap_or_else(Err))
 }
 
 /// Without pauses, for tidying up: what the SDK tries by itself has to do.
@@ -165,7 +156,7 @@ pub(super) fn read(bucket: &str, key: &str) -> Result<Option<Vec<u8>>> {
             Err(error) => Attempt::Passing(error, Duration::ZERO),
         })
     };
-    patience::attempts(attempt, |error| failed(bucket, key, error.to_string()))?
+    patience::attempts(attempt, Error::to_string, |error| failed(bucket, key, error.to_string()))?
 }
 
 /// The inner error is a body that breaks off, for which no request is sent again by itself.
@@ -354,6 +345,18 @@ mod tests {
 
     use super::*;
 
+    /// Without credentials, of a server of the tests.
+    fn client_of(endpoint: &str) -> Client {
+        let config = Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(endpoint)
+            .region(Region::from_static(DEFAULT_REGION))
+            .force_path_style(true)
+            .allow_no_auth()
+            .build();
+        Client::from_conf(config)
+    }
+
     #[test]
     fn an_object_of_another_server_is_read_by_its_path() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -366,15 +369,8 @@ mod tests {
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nshard").unwrap();
             request
         });
-        let config = Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(endpoint)
-            .region(Region::from_static(DEFAULT_REGION))
-            .force_path_style(true)
-            .allow_no_auth()
-            .build();
         let mut text = String::new();
-        let client = Client::from_conf(config);
+        let client = client_of(&endpoint);
         let object = block_on(client.get_object().bucket("bucket").key("d/0.tar").send()).unwrap().unwrap();
         body_of(None, object).read_to_string(&mut text).unwrap();
         assert_eq!(text, "shard");
@@ -385,14 +381,7 @@ mod tests {
     fn a_claim_is_renewed_as_long_as_it_is_ones_own() {
         let server = support::S3::start();
         let endpoint = server.environment()[0].1.clone();
-        let config = Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(endpoint)
-            .region(Region::from_static(DEFAULT_REGION))
-            .force_path_style(true)
-            .allow_no_auth()
-            .build();
-        CLIENT.set(Client::from_conf(config)).unwrap();
+        CLIENT.set(client_of(&endpoint)).unwrap();
         let object = || server.objects("").remove("a.claim");
         assert!(put_new("bucket", "a.claim", "mine").unwrap() && !put_new("bucket", "a.claim", "yours").unwrap());
         server.put("a.claim", b"mine", SystemTime::now() - Duration::from_secs(900));

@@ -45,10 +45,11 @@ pub(in crate::store) enum Attempt<T, E> {
     Passing(E, Duration),
 }
 
-/// Tries until an attempt is over, with pauses between; the last failure where none of them is. `failed` makes an error of
-/// what keeps this process from waiting.
-pub(in crate::store) fn attempts<T, E: Display, F>(
+/// Tries until an attempt is over, with pauses between; the last failure where none of them is. `told` says what failed;
+/// `failed` makes an error of what keeps this process from waiting.
+pub(in crate::store) fn attempts<T, E, D: Display, F>(
     mut attempt: impl FnMut() -> Result<Attempt<T, E>, F>,
+    told: impl Fn(&E) -> D,
     failed: impl Fn(io::Error) -> F,
 ) -> Result<Result<T, E>, F> {
     let mut pauses = PAUSES.into_iter();
@@ -59,7 +60,7 @@ pub(in crate::store) fn attempts<T, E: Display, F>(
         };
         let Some(pause) = pauses.next() else { return Ok(Err(why)) };
         let pause = pause.max(asked_for).min(LONGEST_PAUSE);
-        tracing::warn!("{why}; trying again in {:.1} s", pause.as_secs_f64());
+        tracing::warn!("{}; trying again in {:.1} s", told(&why), pause.as_secs_f64());
         if !block_on(self::pause(pause)).map_err(&failed)? {
             return Ok(Err(why));
         }
