@@ -9,7 +9,7 @@ use model::{Features, Mode, Noise};
 use crate::config::AdamW;
 use crate::error::Result;
 use crate::objective::{Objective, Teaching};
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, clip_factor};
 use crate::scaler::LossScaler;
 
 /// `logit_scale` is kept between 0 and ln 100, as CLIP was trained.
@@ -232,13 +232,12 @@ impl Trainer {
         }
     }
 
-    /// Scales the gradients down to the largest norm allowed, as `torch.nn.utils.clip_grad_norm_` does.
+    /// Scales the gradients down to the largest norm allowed.
     fn clip_gradients(&mut self, norm: f64) -> Result<()> {
-        let factor = self.grad_clip_norm.map_or(1.0, |largest| largest / (norm + 1e-6));
-        if factor < 1.0 {
-            self.gradients.scale(factor)?;
+        match clip_factor(norm, self.grad_clip_norm) {
+            Some(factor) => Ok(self.gradients.scale(factor)?),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     fn clamp_logit_scale(&mut self) -> Result<()> {

@@ -19,7 +19,7 @@ pub fn newest(folder: &Path) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let entries = fs::read_dir(folder).map_err(Error::io("list", folder))?;
-    let (mut best, mut damaged) = (None, None);
+    let (mut best, mut damaged) = (None, Vec::new());
     for entry in entries {
         let path = entry.map_err(Error::io("list", folder))?.path();
         // What was being written or removed when a run was killed, and the link, which is one of the others.
@@ -32,20 +32,12 @@ pub fn newest(folder: &Path) -> Result<Option<PathBuf>> {
                 best = Some((state.steps, path))
             }
             Ok(_) => {}
-            Err(error) => {
-                if let Some(earlier) = damaged.replace(error) {
-                    tracing::warn!("passed over: {earlier}");
-                }
-            }
+            Err(error) => damaged.push(error),
         }
     }
-    match (best, damaged) {
-        (None, Some(error)) => Err(error),
-        (best, damaged) => {
-            damaged.into_iter().for_each(|error| tracing::warn!("passed over: {error}"));
-            Ok(best.map(|(_, path)| path))
-        }
-    }
+    let fatal = if best.is_none() { damaged.pop() } else { None };
+    damaged.iter().for_each(|error| tracing::warn!("passed over: {error}"));
+    fatal.map_or(Ok(best.map(|(_, path)| path)), Err)
 }
 
 fn is_named_like_one(path: &Path) -> bool {

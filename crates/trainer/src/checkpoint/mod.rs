@@ -14,7 +14,6 @@ mod snapshot;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use candle_core::safetensors as tensors;
 use loader::LoaderPosition;
 use model::clip::Clip;
@@ -36,7 +35,8 @@ const VERSION: u32 = 2;
 pub const OPTIMIZER: &str = "optimizer.safetensors";
 /// The file that makes a folder a checkpoint.
 pub const STATE: &str = "state.json";
-const LOADER: &str = "loader.json";
+/// Its file of the next batch.
+pub const LOADER: &str = "loader.json";
 
 /// What was counted up to some step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -179,14 +179,6 @@ pub fn resume(clip: Clip, folder: &Path, adamw: AdamW, grad_clip_norm: Option<f6
     Ok((trainer, state))
 }
 
-/// A checkpoint as a trainer of its own model.
-///
-/// # Errors
-/// As [`resume`].
-pub fn load(folder: &Path, adamw: AdamW, grad_clip_norm: Option<f64>, device: &Device) -> Result<(Trainer, State)> {
-    resume(Clip::load(folder, device)?, folder, adamw, grad_clip_norm)
-}
-
 /// Where the data of the run go on that wrote the checkpoint `folder`.
 ///
 /// # Errors
@@ -197,7 +189,8 @@ pub fn load_position(folder: &Path) -> Result<LoaderPosition> {
     serde_json::from_str(&text).map_err(|error| Error::Checkpoint { path, reason: error.to_string() })
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+/// One line of JSON.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     fs::write(path, format!("{}\n", serde_json::json!(value))).map_err(Error::io("write", path))
 }
 

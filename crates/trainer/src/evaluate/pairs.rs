@@ -4,7 +4,7 @@
 //! depends on the size of batches.
 
 use candle_core::Tensor;
-use loader::{CaptionsOf, EvalBatch, EvalConfig, EvalPairs, Stop};
+use loader::{CaptionsOf, EvalBatch, EvalPairs, Stop};
 use model::clip::Clip;
 use model::loss::contrastive_loss;
 use model::tokenizer::Tokenizer;
@@ -12,6 +12,7 @@ use model::zero_shot::top_k;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::evaluate::eval_config;
 use crate::evaluate::retrieval::{RetrievalReport, retrieval};
 use crate::input;
 use crate::metrics::Metrics;
@@ -98,10 +99,7 @@ impl PairsTask {
     /// # Errors
     /// When no pair can be read, features are not numbers, the device fails, or `stop` is set.
     pub fn run(&self, clip: &Clip, tokenizer: &Tokenizer, stop: &Stop) -> Result<PairsReport> {
-        let side = clip.config().vision_cfg.image_size;
-        let mut config = EvalConfig::new(self.batch_size, self.workers, side as u32);
-        config.stop = stop.clone();
-        config.fitting = input::fitting(clip.preprocess());
+        let config = eval_config(clip, self.batch_size, self.workers, stop);
         let mut batches = self.data.batches(self.captions_of, &config);
         let mut encoded = Encoded::default();
         for batch in &mut batches {

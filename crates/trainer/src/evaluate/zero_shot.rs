@@ -14,6 +14,7 @@ use model::tokenizer::Tokenizer;
 use model::zero_shot::{Template, ZeroShotClassifier, top_k};
 use serde::Serialize;
 
+use super::eval_config;
 use crate::error::{Error, Result};
 use crate::evaluate::imagenet::{Benchmark, Labelling, by_number, by_synset};
 use crate::input;
@@ -148,9 +149,7 @@ impl ZeroShotTask {
         logits: impl Fn(&Tensor) -> Result<Tensor>,
     ) -> Result<ZeroShotReport> {
         let side = clip.config().vision_cfg.image_size;
-        let mut config = EvalConfig::new(self.batch_size, self.workers, side as u32);
-        config.stop = stop.clone();
-        config.fitting = input::fitting(clip.preprocess());
+        let mut config = eval_config(clip, self.batch_size, self.workers, stop);
         config.border = self.benchmark.map_or(0, Benchmark::border);
         let mut batches = prepared.batches(&config);
         let mut predictions = Vec::new();

@@ -14,6 +14,7 @@ use model::tokenizer::Tokenizer;
 use model::zero_shot::{Template, ZeroShotClassifier};
 use serde::{Deserialize, Serialize};
 
+use crate::checkpoint::write_json;
 use crate::error::{Error, Result};
 use crate::evaluate::zero_shot::CLASSES_PER_BATCH;
 
@@ -127,8 +128,7 @@ impl Head {
             class_names: self.class_names.clone(),
             templates: self.templates.iter().map(ToString::to_string).collect(),
         };
-        let path = folder.join(ABOUT_FILE);
-        std::fs::write(&path, format!("{}\n", serde_json::json!(about))).map_err(Error::io("write", &path))
+        write_json(&folder.join(ABOUT_FILE), &about)
     }
 
     /// Reads what [`Head::save`] wrote; `None` where the folder has no head.

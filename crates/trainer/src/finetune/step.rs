@@ -8,7 +8,7 @@ use model::{Mode, Noise};
 use super::head::Head;
 use crate::config::AdamW;
 use crate::error::Result;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, clip_factor};
 
 /// Model, head and their optimizers.
 pub struct FineTuner {
@@ -105,8 +105,7 @@ impl FineTuner {
 
     fn clip_gradients(&mut self) -> Result<f64> {
         let norm = self.gradients.0.norm()?.hypot(self.gradients.1.norm()?);
-        let factor = self.grad_clip_norm.map_or(1.0, |largest| largest / (norm + 1e-6));
-        if factor < 1.0 {
+        if let Some(factor) = clip_factor(norm, self.grad_clip_norm) {
             self.gradients.0.scale(factor)?;
             self.gradients.1.scale(factor)?;
         }

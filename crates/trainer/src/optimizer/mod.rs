@@ -15,6 +15,12 @@ use crate::error::Result;
 
 use kernel::{Power, Update};
 
+/// What gradients of this global norm are multiplied by, as `torch.nn.utils.clip_grad_norm_` does; `None` where they are short
+/// enough.
+pub(crate) fn clip_factor(norm: f64, largest: Option<f64>) -> Option<f64> {
+    largest.map(|largest| largest / (norm + 1e-6)).filter(|factor| *factor < 1.0)
+}
+
 /// The optimizer's state: two moments per parameter and the number of steps taken.
 pub struct Optimizer {
     adamw: AdamW,
