@@ -2,6 +2,10 @@
 noise of a camera, without which a photo that was enlarged would be cheaper to decode than one that was taken."""
 
 import io
+import json
+import os
+import tarfile
+from pathlib import Path
 
 import numpy
 from PIL import Image
@@ -16,6 +20,33 @@ def draw(folder, photos, size, count):
         path = folder / f"{i:05}.jpg"
         if not path.exists():
             path.write_bytes(picture(photos, size, i))
+
+
+def photos(root):
+    """Some of the photos of PHOTOS, or of the folder beside the project."""
+    given = os.environ.get("PHOTOS")
+    folder = Path(given) if given else root.parent / "shared" / "data"
+    return sorted(folder.rglob("*.jpg"))[:60] if folder.is_dir() else []
+
+
+def shards(folder, photos, size, shards, per_shard):
+    """The specification of tar shards of pictures with captions; those that are there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for shard in range(shards):
+        path = folder / f"{shard:05}.tar"
+        if path.exists():
+            continue
+        with tarfile.open(path.with_suffix(".tmp"), "w") as tar:
+            for i in range(per_shard):
+                number = shard * per_shard + i
+                caption = f"a photo of number {number}, as somebody might have described it on a page"
+                for extension, body in [("jpg", picture(photos, size, number)), ("txt", caption.encode())]:
+                    member = tarfile.TarInfo(f"{number:08}.{extension}")
+                    member.size = len(body)
+                    tar.addfile(member, io.BytesIO(body))
+        path.with_suffix(".tmp").rename(path)
+    (folder / "sizes.json").write_text(json.dumps({f"{shard:05}.tar": per_shard for shard in range(shards)}))
+    return f"{folder}/{{00000..{shards - 1:05}}}.tar"
 
 
 def picture(photos, size, seed):

@@ -1,17 +1,14 @@
 """Samples a second, stall, time to the first step and memory of whole training runs: cliptrain and python -m
 open_clip_train.main, over the same shards. Run by train.sh. Rates are those of the second half of the steps."""
 
-import io
-import json
 import os
 import re
 import subprocess
-import tarfile
 import tempfile
 import time
 from pathlib import Path
 
-from corpus import picture
+import corpus
 from measure import Sampler
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,29 +18,6 @@ MODELS = os.environ.get("MODELS", "ViT-B-32 RN50").split()
 BATCH, STEPS = int(os.environ.get("BATCH", 32)), int(os.environ.get("STEPS", 12))
 THREADS = {"RAYON_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"}
 SHARDS, PER_SHARD = 2, 200
-
-
-def shards():
-    given = os.environ.get("PHOTOS")
-    source = Path(given) if given else ROOT.parent / "shared" / "data"
-    photos = sorted(source.rglob("*.jpg"))[:60] if source.is_dir() else []
-    folder = ROOT / "target" / "bench-train"
-    folder.mkdir(parents=True, exist_ok=True)
-    for shard in range(SHARDS):
-        path = folder / f"{shard:05}.tar"
-        if path.exists():
-            continue
-        with tarfile.open(path.with_suffix(".tmp"), "w") as tar:
-            for i in range(PER_SHARD):
-                number = shard * PER_SHARD + i
-                caption = f"a photo of number {number}, as somebody might have described it on a page"
-                for extension, body in [("jpg", picture(photos, (341, 256), number)), ("txt", caption.encode())]:
-                    member = tarfile.TarInfo(f"{number:08}.{extension}")
-                    member.size = len(body)
-                    tar.addfile(member, io.BytesIO(body))
-        path.with_suffix(".tmp").rename(path)
-    (folder / "sizes.json").write_text(json.dumps({f"{shard:05}.tar": PER_SHARD for shard in range(SHARDS)}))
-    return f"{folder}/{{00000..{SHARDS - 1:05}}}.tar"
 
 
 def watched(command):
@@ -92,7 +66,7 @@ def flags(model, spec, logs):
             "--log-every-n-steps", 1, "--logs", logs, "--name", model.lower(), "--save-frequency", 0]
 
 
-spec = shards()
+spec = corpus.shards(ROOT / "target" / "bench-train", corpus.photos(ROOT), (341, 256), SHARDS, PER_SHARD)
 with tempfile.TemporaryDirectory() as folder:
     for model in MODELS:
         peer, mine = theirs(model, spec, f"{folder}/theirs"), ours(model, spec, f"{folder}/ours")

@@ -6,13 +6,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-export PROFILE="${PROFILE:-release}"
-if [ "$PROFILE" = dev ]; then cargo build --quiet --workspace --all-targets; else
-  cargo build --quiet --profile "$PROFILE" --workspace --bins --examples; fi
-if [ -z "${PEER_PYTHON:-}" ]; then
-  [ -x target/peers/bin/python ] || python3 -m venv target/peers
-  target/peers/bin/python -m pip install --quiet --requirement tests/bench/requirements.txt \
-    webdataset==0.2.86 open_clip_torch==3.3.0 torchvision pandas braceexpand
-  PEER_PYTHON=target/peers/bin/python
-fi
-PEER_PYTHON="$PEER_PYTHON" "$PEER_PYTHON" -B tests/bench/train.py
+source tests/bench/peers.sh
+"$PEER_PYTHON" -B tests/bench/train.py
