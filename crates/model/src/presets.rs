@@ -138,8 +138,8 @@ fn nearest(name: &str) -> Vec<String> {
     names.into_iter().take(3).map(str::to_owned).collect()
 }
 
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
+/// Levenshtein distance: letters to change, add or take away to make one word of the other.
+pub fn edits(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, from) in a.chars().enumerate() {

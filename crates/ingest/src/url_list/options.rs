@@ -43,6 +43,14 @@ impl InputOptions {
         }
     }
 
+    /// Those of a data set's list, where one is named, or else the defaults.
+    pub fn of(preset: Option<Preset>, url_list: impl Into<PathBuf>) -> Self {
+        match preset {
+            Some(preset) => preset.options(url_list),
+            None => Self::new(url_list),
+        }
+    }
+
     /// Checks what a type alone does not.
     ///
     /// # Errors

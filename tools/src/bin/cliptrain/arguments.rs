@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use clap::Command;
+use model::presets::edits;
 use toml::{Table, Value};
 use tools::exit::Hint;
 use tools::spelling;
@@ -132,27 +133,12 @@ fn plain(value: &Value) -> String {
 fn unknown(command: &Command, key: &str) -> anyhow::Error {
     let wanted = key.replace('_', "-");
     let names = command.get_arguments().filter_map(clap::Arg::get_long);
-    let near = names.map(|name| (distance(name, &wanted), name)).min();
+    let near = names.map(|name| (edits(name, &wanted), name)).min();
     let error = anyhow::anyhow!("`{key}` is no flag of cliptrain");
     match near {
         Some((distance, name)) if distance <= 3 => error.context(Hint(format!("did you mean `{name}`?"))),
         _ => error.context(Hint("cliptrain --help lists the flags; keys are their names".to_owned())),
     }
-}
-
-/// Letters to change, add or take away to make one word of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.bytes().enumerate() {
-            let changed = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -168,6 +154,6 @@ mod tests {
 
     #[test]
     fn distances_are_counted_in_letters() {
-        assert_eq!((distance("warmup", "warm-up"), distance("lr", "lr"), distance("", "abc")), (1, 0, 3));
+        assert_eq!((edits("warmup", "warm-up"), edits("lr", "lr"), edits("", "abc")), (1, 0, 3));
     }
 }

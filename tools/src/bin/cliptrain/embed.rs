@@ -30,7 +30,7 @@ pub fn run(arguments: &Embed) -> anyhow::Result<Outcome> {
         "context_length": ready.clip.config().text_cfg.context_length,
     });
     let stop = training::stop_on_interrupt()?;
-    let (batch_size, workers) = (arguments.batch_size.max(1), arguments.workers.max(1));
+    let (batch_size, workers) = (arguments.batch_size, arguments.workers.max(1));
     let options = Options { output: &output, batch_size, workers, stop: &stop };
     let mut tell = |name: &str, report: &embed::Report| {
         eprintln!("{name}: {} so far", human::counted(report.embedded, "row"));

@@ -132,6 +132,7 @@ impl Launch<'_> {
             eprintln!("going on behind epoch {epoch}, step {steps}");
         }
     }
+
     /// What readers of the results want to know beside them: how much was done, and with what.
     fn facts(&self, session: &Session<'_>) -> anyhow::Result<Box<dyn Fn(u64) -> Metrics>> {
         let model = self.arguments.architecture.name().as_str().to_owned();

@@ -13,10 +13,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, bail};
+use model::weights::{CONFIG_FILE, MODEL_FILE};
 use serde::{Deserialize, Serialize};
 use shards::store::Folder;
 use shards::uri::ShardUri;
-use trainer::checkpoint::{STATE, state};
+use trainer::checkpoint::{LOADER, OPTIMIZER, STATE, state};
 
 const INDEX: &str = "index.json";
 const CHECKPOINTS: &str = "checkpoints";
@@ -179,14 +180,7 @@ pub fn fetch_newest(run: &Folder, checkpoints: &Path, steps_here: Option<u64>) -
 }
 
 /// The files that a checkpoint may have, for one whose index is not known.
-const FILES: [&str; 6] = [
-    "open_clip_model.safetensors",
-    "open_clip_config.json",
-    "config.json",
-    "optimizer.safetensors",
-    "loader.json",
-    STATE,
-];
+const FILES: [&str; 6] = [MODEL_FILE, CONFIG_FILE, "config.json", OPTIMIZER, LOADER, STATE];
 
 /// Fetches the checkpoint at an address.
 ///

@@ -175,7 +175,7 @@ pub fn check_shards(spec: &str, may_be_missing: Option<u64>) -> anyhow::Result<(
     Err(anyhow::anyhow!(told).context(Hint(hint.to_owned())))
 }
 
-/// Refuses a file where a folder is meant, before it is written to.
+/// Refuses a place within the run's own folder: copies of the run would be copied themselves.
 ///
 /// # Errors
 /// Names both flags.

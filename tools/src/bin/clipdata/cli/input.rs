@@ -55,10 +55,7 @@ impl Input {
             let error = anyhow!("two lists are named, `{}` and `{}`", url_list.display(), second.display());
             return Err(error.context(Hint("put a glob in quotes, 'lists/*.parquet', or name a folder".to_owned())));
         }
-        let mut options = match self.preset {
-            Some(preset) => preset.options(url_list),
-            None => InputOptions::new(url_list),
-        };
+        let mut options = InputOptions::of(self.preset, url_list);
         options.input_format = self.input_format;
         if let Some(url_col) = self.url_col {
             options.url_col = url_col;

@@ -39,10 +39,8 @@ pub struct Urls {
 impl Urls {
     /// What the flags say of the list `spec`.
     pub fn data(&self, spec: &str) -> UrlData {
-        let mut input = match self.preset {
-            Some(preset) => preset.options(spec),
-            None => InputOptions { caption_col: Some("caption".to_owned()), ..InputOptions::new(spec) },
-        };
+        let mut input = InputOptions::of(self.preset, spec);
+        input.caption_col.get_or_insert_with(|| "caption".to_owned());
         input.input_format = self.input_format;
         if let Some(column) = &self.url_col {
             input.url_col.clone_from(column);
