@@ -46,24 +46,17 @@ impl Context {
         if reads_all { 1 } else { PATIENCE }
     }
 
-    /// Counts a visit to a shard that gave so many candidates.
+    /// Counts a visit to a shard, which may have begun within it.
     ///
     /// # Errors
-    /// When all shards of its source were visited more than once, and none ever had a usable sample.
-    pub(crate) fn leave(&self, shard: &Shard, candidates: u64) -> Result<()> {
+    /// When it is certain enough that its source has no usable sample.
+    pub(crate) fn leave(&self, shard: usize, saw_all: bool) -> Result<()> {
         let Data::Shards(shards) = &self.data else { return Ok(()) };
-        let visits = {
-            let mut stats = self.tally.lock();
-            let count = &mut stats.per_source[shard.source];
-            count.visits += 1;
-            count.candidates += candidates;
-            if count.candidates > 0 { 0 } else { count.visits }
-        };
-        let is_of_source = |other: &&Shard| other.source == shard.source;
-        if visits == 0 || visits <= 2 * shards.iter().filter(is_of_source).count() as u64 {
+        let source = shards[shard].source;
+        if !self.tally.lock().per_source[source].is_hopeless_after(shard, saw_all) {
             return Ok(());
         }
-        let first = shards.iter().find(is_of_source).map_or("", |first| &first.name);
+        let first = shards.iter().find(|other| other.source == source).map_or("", |first| &first.name);
         Err(self.no_usable_sample(&format!("the source that begins with `{first}`")))
     }
 

@@ -29,7 +29,8 @@ struct Found {
     count: usize,
     sizes: Option<Arc<[u64]>>,
     cumulative_weights: Option<Arc<[f64]>>,
-    sources: usize,
+    /// Shards of each `::` source.
+    sources: Vec<u64>,
     digest: Digest,
 }
 
@@ -74,7 +75,7 @@ impl Loader {
         let sizes = sizes.filter(|_| matches!(data, Data::Shards(_)));
         let (seed, sampling, arriving) = (config.seed, config.sampling, config.arrival.is_some());
         let plan = Plan { seed, sampling, lanes, count, sizes, arriving, cumulative_weights };
-        let context = Context { config, data, plan, tally: Tally::new(sources) };
+        let context = Context { config, data, plan, tally: Tally::new(&sources) };
         Ok(Self { context: Arc::new(context), order })
     }
 
@@ -143,7 +144,7 @@ impl Context {
 
 fn of_rows(data: Data, count: usize, digest: Digest) -> Found {
     let sizes = Some([count as u64].into());
-    Found { data, count, sizes, cumulative_weights: None, sources: 1, digest }
+    Found { data, count, sizes, cumulative_weights: None, sources: vec![count as u64], digest }
 }
 
 fn of_shards(spec: &ShardSpec, config: &LoaderConfig) -> Result<Found> {
@@ -170,7 +171,7 @@ fn of_shards(spec: &ShardSpec, config: &LoaderConfig) -> Result<Found> {
         count: shards.len(),
         sizes: shards.iter().map(|shard| shard.proof.samples).collect(),
         cumulative_weights: (!weights.is_empty()).then_some(weights),
-        sources: spec.sources().len(),
+        sources: spec.sources().iter().map(|source| source.len() as u64).collect(),
         digest,
         data: Data::Shards(shards.into()),
     })

@@ -107,7 +107,7 @@ pub(crate) struct Pipeline {
     /// Pictures that decoded since the thread started, and that did not.
     decoded: u64,
     failed: u64,
-    /// The first pass of the thread.
+    /// The first pass that the thread has all of.
     first_pass: u64,
 }
 
@@ -128,7 +128,7 @@ impl Pipeline {
             }
         }
         let origin = Lanes::first_own(position.slot, context.config.replica);
-        let first_pass = position.streams.iter().map(|stream| stream.block.pass).max().unwrap_or(0);
+        let first_pass = position.streams.iter().map(|stream| stream.block.pass + 1).max().unwrap_or(0);
         let mut pipeline = Self {
             stop,
             ends,

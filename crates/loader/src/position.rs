@@ -93,6 +93,13 @@ pub struct Loss {
     pub samples: u64,
 }
 
+impl Cursor {
+    /// Whether something of its pass lies before it.
+    pub(crate) fn is_within_pass(&self) -> bool {
+        self.turn > 0 || self.sample > 0
+    }
+}
+
 impl LoaderPosition {
     /// The start of a run.
     pub(crate) fn start(order: Order, workers: usize, epoch_samples: u64) -> Self {
@@ -126,7 +133,7 @@ impl LoaderPosition {
     /// Whether a loader of this `order` may go on from here.
     pub(crate) fn check(&self, order: &Order) -> Result<()> {
         if self.version != VERSION {
-            return Err(differs("version", &VERSION.to_string(), &self.version.to_string()));
+            return Err(differs("version of the format", &self.version.to_string(), &VERSION.to_string()));
         }
         self.order.check(order)
     }
@@ -151,7 +158,7 @@ impl Order {
     fn check(&self, other: &Self) -> Result<()> {
         let text = |order: &Self| {
             [
-                ("data", order.data.clone()),
+                ("data", format!("the list of shards or rows with hash {}", order.data)),
                 ("seed", order.seed.to_string()),
                 ("sampling", format!("{:?}", order.sampling).to_lowercase()),
                 ("shuffle_buffer", order.shuffle_buffer.to_string()),

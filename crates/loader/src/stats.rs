@@ -1,6 +1,6 @@
 //! What the loader met on its way, and where its time went: nothing that it leaves out goes uncounted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
@@ -87,16 +87,47 @@ pub(crate) struct Counted {
     pub(crate) per_source: Vec<SourceCount>,
 }
 
-/// What became of one of the `::` sources.
-#[derive(Clone, Copy, Debug, Default)]
+/// What became of one of the `::` sources, as long as it has given nothing usable.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct SourceCount {
-    pub(crate) visits: u64,
-    pub(crate) candidates: u64,
+    shards: u64,
+    is_usable: bool,
+    visits: u64,
+    /// Shards that were seen from their beginning to their end.
+    seen: HashSet<usize>,
+}
+
+/// Visits a shard after which a source is given up, were some of its shards never drawn: of so many draws with replacement,
+/// one in ten million leaves out a given shard.
+const MOST_VISITS: u64 = 16;
+
+impl SourceCount {
+    pub(crate) fn has_usable(&mut self) {
+        if !self.is_usable {
+            *self = Self { shards: self.shards, is_usable: true, ..Self::default() };
+        }
+    }
+
+    /// Counts a visit to one of its shards; whether it is certain enough now that none of its shards has a usable sample:
+    /// all were seen, and as many visits again had no better luck.
+    pub(crate) fn is_hopeless_after(&mut self, shard: usize, saw_all: bool) -> bool {
+        if self.is_usable {
+            return false;
+        }
+        self.visits += 1;
+        if saw_all {
+            self.seen.insert(shard);
+        }
+        let all_seen = self.seen.len() as u64 == self.shards && self.visits > 2 * self.shards;
+        all_seen || self.visits > MOST_VISITS * self.shards
+    }
 }
 
 impl Tally {
-    pub(crate) fn new(sources: usize) -> Self {
-        let counted = Counted { per_source: vec![SourceCount::default(); sources], ..Counted::default() };
+    /// Of sources with so many shards.
+    pub(crate) fn new(sources: &[u64]) -> Self {
+        let per_source = sources.iter().map(|shards| SourceCount { shards: *shards, ..SourceCount::default() });
+        let counted = Counted { per_source: per_source.collect(), ..Counted::default() };
         Self { counted: Mutex::new(counted), times: Times::default() }
     }
 

@@ -173,7 +173,8 @@ struct Filler<'a> {
 impl<'a> Filler<'a> {
     fn new(context: Arc<Context>, start: &'a StreamStart) -> Self {
         let walk = Walk::new(&context, start, start.at, &start.losses);
-        Self { context, start, walk, block: start.at.block, empty: 0, has_any: false }
+        // What is left of a pass is no proof that it had nothing.
+        Self { context, start, walk, block: start.at.block, empty: 0, has_any: start.at.is_within_pass() }
     }
 
     fn cursor(&self) -> Cursor {

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::plan::{Pass, Visit};
 use crate::position::{Cursor, Loss};
 use crate::seed::{Domain, Draws};
+use crate::split::Share;
 use crate::stats::is_worth_a_line;
 use crate::stop::Stop;
 
@@ -34,6 +35,8 @@ pub(crate) struct ShardWalk {
     /// The next sample.
     at: Cursor,
     visits: Vec<Visit>,
+    /// The first sample that is read in the visit under way.
+    began_at: u64,
     open: Option<Open>,
     /// Shards that an earlier process gave up, which gives the same samples again only if they are given up again.
     known_losses: Vec<Loss>,
@@ -46,7 +49,6 @@ struct Open {
     reader: ShardReader<Box<dyn Read + Send>>,
     visit: Visit,
     tries: u32,
-    candidates: u64,
     /// The last sample before the next one, by which a second try knows that it reads the same shard.
     last: Option<SampleKey>,
     /// No sample from this one on is delivered.
@@ -72,7 +74,7 @@ impl ShardWalk {
     ) -> Self {
         let visits = context.plan.visits(pass_of(at), stream);
         let known_losses = losses.to_vec();
-        Self { context, shards, stream, stop, at, visits, open: None, known_losses, losses: Vec::new() }
+        Self { context, shards, stream, stop, at, visits, began_at: 0, open: None, known_losses, losses: Vec::new() }
     }
 
     /// The place of the next sample.
@@ -113,10 +115,11 @@ impl ShardWalk {
     fn begin(&mut self) -> Result<()> {
         let visit = self.visits[self.at.turn as usize].clone();
         self.at.sample = self.at.sample.max(visit.portion.share.start());
+        self.began_at = self.at.sample;
         let known = self.known_losses.iter().find(|loss| (loss.pass, loss.turn) == (self.at.pass, self.at.turn));
         let ends_at = known.map_or(u64::MAX, |loss| loss.samples);
         if ends_at <= self.at.sample {
-            return self.leave_known_loss(ends_at, 0, &visit);
+            return self.leave_known_loss(ends_at, &visit);
         }
         if let Some(arrival) = &self.context.config.arrival {
             let shard = self.shard(&visit);
@@ -132,8 +135,7 @@ impl ShardWalk {
         loop {
             match self.open_at(&visit, self.at.sample) {
                 Ok(reader) => {
-                    self.open =
-                        Some(Open { reader, visit, tries, candidates: 0, last: None, ends_at, must_match: false });
+                    self.open = Some(Open { reader, visit, tries, last: None, ends_at, must_match: false });
                     return Ok(());
                 }
                 Err(error) if tries < self.context.config.policy.retries && self.is_worth_a_try(&error) => {
@@ -147,7 +149,7 @@ impl ShardWalk {
                         stats.bad_shards += 1;
                         stats.bad_shards
                     };
-                    return self.give_up(&visit, 0, 0, count, &told(&error), || error.into());
+                    return self.give_up(&visit, 0, count, &told(&error), || error.into());
                 }
             }
         }
@@ -178,8 +180,8 @@ impl ShardWalk {
             return Ok(None);
         }
         if self.at.sample >= open.ends_at {
-            let (ends_at, candidates, visit) = (open.ends_at, open.candidates, open.visit.clone());
-            self.leave_known_loss(ends_at, candidates, &visit)?;
+            let (ends_at, visit) = (open.ends_at, open.visit.clone());
+            self.leave_known_loss(ends_at, &visit)?;
             return Ok(None);
         }
         let Taken::Sample(sample) = self.read_sample()? else { return Ok(None) };
@@ -191,9 +193,8 @@ impl ShardWalk {
             return Ok(None);
         }
         let [a, b, c, d] = open.visit.place;
-        let candidate = candidate(&self.context, sample, self.at.pass, [a, b, c, d, index])?;
-        open.candidates += u64::from(candidate.is_some());
-        Ok(candidate)
+        let source = self.shards[open.visit.portion.shard].source;
+        candidate(&self.context, sample, source, self.at.pass, [a, b, c, d, index])
     }
 
     fn read_sample(&mut self) -> Result<Taken> {
@@ -232,25 +233,23 @@ impl ShardWalk {
         let visit = open.visit.clone();
         let may_pass = matches!(reason, IncompleteReason::Source(_)) && !self.stop.is_set();
         if may_pass && open.tries < self.context.config.policy.retries {
-            let (tries, candidates, last, ends_at) = (open.tries, open.candidates, open.last.clone(), open.ends_at);
+            let (tries, last, ends_at) = (open.tries, open.last.clone(), open.ends_at);
             self.open = None;
             self.pause(tries, &format!("shard `{}`: {reason}", self.shard(&visit).name));
             self.context.tally.lock().counts.shards_retried += 1;
             if let Ok(reader) = self.open_at(&visit, self.at.sample) {
                 let must_match = last.is_some();
-                self.open = Some(Open { reader, visit, tries: tries + 1, candidates, last, ends_at, must_match });
+                self.open = Some(Open { reader, visit, tries: tries + 1, last, ends_at, must_match });
                 return Ok(());
             }
-            return self.incomplete(&visit, candidates, reason, offset, key, trouble);
+            return self.incomplete(&visit, reason, offset, key, trouble);
         }
-        let candidates = open.candidates;
-        self.incomplete(&visit, candidates, reason, offset, key, trouble)
+        self.incomplete(&visit, reason, offset, key, trouble)
     }
 
     fn incomplete(
         &mut self,
         visit: &Visit,
-        candidates: u64,
         reason: IncompleteReason,
         offset: u64,
         key: Option<SampleKey>,
@@ -267,7 +266,7 @@ impl ShardWalk {
         let reason = trouble.unwrap_or_else(|| reason.to_string());
         let told = format!("shard `{shard}` is incomplete: {reason} (at byte {offset}, after {samples} samples{lost})");
         let error = || Error::ShardIncomplete { shard, reason, offset, samples };
-        self.give_up(visit, samples, candidates, count, &told, error)
+        self.give_up(visit, samples, count, &told, error)
     }
 
     /// By the policy: the end of everything, or a warning and the next shard.
@@ -275,7 +274,6 @@ impl ShardWalk {
         &mut self,
         visit: &Visit,
         samples: u64,
-        candidates: u64,
         count: u64,
         told: &str,
         error: impl FnOnce() -> Error,
@@ -287,23 +285,25 @@ impl ShardWalk {
             self.context.tally.lock().last_trouble = Some(told.to_owned());
         }
         self.losses.push(Loss { pass: self.at.pass, turn: self.at.turn, samples });
-        self.turn_over(visit, candidates)
+        self.turn_over(visit)
     }
 
-    fn leave_known_loss(&mut self, samples: u64, candidates: u64, visit: &Visit) -> Result<()> {
+    fn leave_known_loss(&mut self, samples: u64, visit: &Visit) -> Result<()> {
         self.losses.push(Loss { pass: self.at.pass, turn: self.at.turn, samples });
-        self.turn_over(visit, candidates)
+        self.turn_over(visit)
     }
 
     fn leave(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
-        self.turn_over(&open.visit, open.candidates)
+        self.turn_over(&open.visit)
     }
 
-    fn turn_over(&mut self, visit: &Visit, candidates: u64) -> Result<()> {
+    fn turn_over(&mut self, visit: &Visit) -> Result<()> {
         self.open = None;
         self.at = Cursor { turn: self.at.turn + 1, sample: 0, ..self.at };
-        self.context.leave(self.shard(visit), candidates)
+        // Who goes on within a shard has not seen what is before.
+        let saw_all = self.began_at == 0 && visit.portion.share == Share::all();
+        self.context.leave(visit.portion.shard, saw_all)
     }
 
     /// A file that is not there stays away.
@@ -332,13 +332,20 @@ fn told(error: &ShardError) -> String {
 }
 
 /// What training needs of a sample; `None` for one that lacks it, counted.
-fn candidate(context: &Context, sample: Sample, pass: u64, place: [u64; 5]) -> Result<Option<Candidate>> {
+fn candidate(
+    context: &Context,
+    sample: Sample,
+    source: usize,
+    pass: u64,
+    place: [u64; 5],
+) -> Result<Option<Candidate>> {
     let config = &context.config;
     let picture = sample.field(&config.image_extensions()).map(|field| field.bytes.clone());
     let caption = caption(&sample, &config.captions, || Draws::new(config.seed, Domain::Caption, &place));
     let mut stats = context.tally.lock();
     stats.counts.samples += 1;
     if let (Some(picture), Some(caption)) = (&picture, caption) {
+        stats.per_source[source].has_usable();
         let (picture, shard) = (Content::Bytes(picture.clone()), sample.shard);
         return Ok(Some(Candidate { key: sample.key, shard, picture, caption, pass, place }));
     }

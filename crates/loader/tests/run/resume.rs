@@ -84,6 +84,30 @@ proptest::proptest! {
     }
 }
 
+/// Nothing is left of the pass there, which is no proof that it had nothing.
+#[test]
+fn a_run_goes_on_from_the_end_of_a_pass() {
+    let folder = data_set(&[7, 7], true);
+    let mut config = config(folder.path(), "{0..1}");
+    (config.batch_size, config.workers) = (7, 1);
+    for (sampling, buffer) in [(Sampling::Once, 0), (Sampling::Once, 20_000), (Sampling::Epochless, 1)] {
+        (config.sampling, config.shuffle_buffer, config.open_shards) = (sampling, buffer, Some(1));
+        check(&config, &config.clone(), 6, 0..6);
+    }
+}
+
+/// Each stream goes on behind the only sample of the only shard, which is no proof that there is none.
+#[test]
+fn many_streams_go_on_in_one_tiny_shard() {
+    let folder = data_set(&[1], true);
+    let mut config = config(folder.path(), "0");
+    (config.sampling, config.batch_size, config.open_shards) = (Sampling::Epochless, 1, Some(4));
+    for (seed, cut) in (0..8).flat_map(|seed| (3..6).map(move |cut| (seed, cut))) {
+        config.seed = seed;
+        check(&config, &config.clone(), 12, std::iter::once(cut));
+    }
+}
+
 #[test]
 fn two_ranks_go_on_as_four_and_as_one() {
     let folder = data_set_of(&SIZES, true, |shard, index| maybe_damaged(shard, index, 6));
