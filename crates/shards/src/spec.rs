@@ -26,6 +26,15 @@ impl ShardSpec {
         Ok(Self { sources })
     }
 
+    /// The same shards, read without the commands that do no more than fetch one; see [`ShardUri::without_command`].
+    ///
+    /// # Errors
+    /// When a command fetches what is no shard's address.
+    pub fn without_commands(self) -> Result<Self> {
+        let source = |source: Vec<ShardUri>| source.into_iter().map(ShardUri::without_command).collect();
+        Ok(Self { sources: self.sources.into_iter().map(source).collect::<Result<_>>()? })
+    }
+
     /// The shards of each source.
     pub fn sources(&self) -> &[Vec<ShardUri>] {
         &self.sources
@@ -56,6 +65,14 @@ mod tests {
         let shown: Vec<_> = spec.uris().map(ToString::to_string).collect();
         assert_eq!(shown, ["x1.tar", "x2.tar", "pipe:cat a.tar", "pipe:cat b.tar"]);
         assert_eq!(spec.sources().len(), 2);
+    }
+
+    #[test]
+    fn commands_that_only_fetch_can_be_done_without() {
+        let spec = ShardSpec::parse("pipe:aws s3 cp s3://b/{0..1}.tar -::pipe:zcat x.tar.gz").unwrap();
+        let shown: Vec<_> = spec.without_commands().unwrap().uris().map(ToString::to_string).collect();
+        assert_eq!(shown, ["s3://b/0.tar", "s3://b/1.tar", "pipe:zcat x.tar.gz"]);
+        assert!(ShardSpec::parse("pipe:aws s3 cp s3://bucket -").unwrap().without_commands().is_err());
     }
 
     #[test]

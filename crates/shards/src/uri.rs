@@ -1,5 +1,7 @@
 //! The place of one shard, as text and taken apart.
 
+mod command;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -50,6 +52,18 @@ impl ShardUri {
             }
             _ if text.is_empty() => Err(wrong("empty address")),
             _ => Ok(Self::Local(text.into())),
+        }
+    }
+
+    /// The same place without a command, where the command does no more than fetch it: `pipe:aws s3 cp s3://b/0.tar -` is
+    /// `s3://b/0.tar`.
+    ///
+    /// # Errors
+    /// As [`ShardUri::parse`], of the address in the command.
+    pub fn without_command(self) -> Result<Self> {
+        match &self {
+            Self::Pipe(command) => command::address(command).map_or_else(|| Ok(self.clone()), Self::parse),
+            _ => Ok(self),
         }
     }
 

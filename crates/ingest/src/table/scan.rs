@@ -55,11 +55,17 @@ pub(super) fn scan(path: &Path) -> Result<LazyFrame> {
             let arguments = ScanArgsParquet { glob: false, ..Default::default() };
             LazyFrame::scan_parquet(at, arguments).map_err(broken(path))
         }
-        Some(separator) => scan_text(path, at, separator),
+        Some(separator) => scan_text(path, at, separator, ROWS_FOR_TYPES),
     }
 }
 
-fn scan_text(path: &Path, at: PlRefPath, separator: u8) -> Result<LazyFrame> {
+/// A text file with all of its columns as texts; `None` for parquet, whose values are of their column's type.
+pub(super) fn scan_as_texts(path: &Path) -> Result<Option<LazyFrame>> {
+    let at = PlRefPath::try_from_path(path).map_err(broken(path))?;
+    separator(path)?.map(|separator| scan_text(path, at, separator, 0)).transpose()
+}
+
+fn scan_text(path: &Path, at: PlRefPath, separator: u8, rows_for_types: usize) -> Result<LazyFrame> {
     let format = if separator == b'\t' { InputFormat::Tsv } else { InputFormat::Csv };
     let headerless = first_row_columns(path, format)?;
     let reader = LazyCsvReader::new(at)
@@ -67,7 +73,7 @@ fn scan_text(path: &Path, at: PlRefPath, separator: u8) -> Result<LazyFrame> {
         // Tabs separate raw text; quotes protect only between commas.
         .with_quote_char((separator == b',').then_some(b'"'))
         .with_has_header(headerless.is_none())
-        .with_infer_schema_length(Some(ROWS_FOR_TYPES))
+        .with_infer_schema_length(Some(rows_for_types))
         .with_encoding(CsvEncoding::LossyUtf8)
         .with_ignore_errors(true)
         .with_truncate_ragged_lines(true)

@@ -1,6 +1,7 @@
 //! What a table of URLs is like: counts, sizes, captions, scores and hosts, over one or many
 //! parquet, csv or tsv files.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hosts::{HostCounter, HostStats};
 use super::numbers::NumberStats;
-use super::scan::{broken, column, files, scan};
+use super::scan::{broken, column, files, scan, scan_as_texts};
 use crate::error::{Error, Result};
 
 /// Version of [`TableStats`] as JSON; grows when a field changes its meaning or goes.
@@ -43,8 +44,11 @@ pub struct ColumnStats {
     pub name: String,
     /// Its type, in polars' words.
     pub dtype: String,
-    /// Rows without a value.
+    /// Rows without a value, those included whose value is unreadable.
     pub nulls: u64,
+    /// Values of text files that are not of the column's type.
+    #[serde(default)]
+    pub unreadable: u64,
 }
 
 /// A whole table.
@@ -125,8 +129,13 @@ impl<'a> Table<'a> {
         let path = parts.first().map_or(Path::new(""), |(path, _)| path);
         let frames: Vec<_> = parts.iter().map(|(_, frame)| frame.clone()).collect();
         let arguments = UnionArgs { to_supertypes: true, ..Default::default() };
+        let mut first: Option<(PathBuf, SchemaRef)> = None;
         for (path, frame) in &mut parts {
-            frame.collect_schema().map_err(broken(path))?;
+            let schema = frame.collect_schema().map_err(broken(path))?;
+            match &first {
+                Some((first, expected)) => same_columns((first.as_path(), expected), (*path, &schema))?,
+                None => first = Some((path.to_path_buf(), schema)),
+            }
         }
         let mut whole = concat(frames, arguments).map_err(broken(path))?;
         let schema = whole.collect_schema().map_err(broken(path))?;
@@ -147,11 +156,34 @@ impl<'a> Table<'a> {
         expressions.extend(self.schema.iter_names().map(|name| col(name.clone()).null_count().cast(DataType::UInt64)));
         let counts = self.collect(expressions)?;
         let rows = count(&counts, "__rows").map_err(broken(self.path()))?;
+        let unreadable = self.unreadable()?;
         let column = |(name, dtype): (&PlSmallStr, &DataType)| {
             let nulls = count(&counts, name).map_err(broken(self.path()))?;
-            Ok(ColumnStats { name: name.to_string(), dtype: dtype.to_string(), nulls })
+            let unreadable = unreadable.get(name).copied().unwrap_or(0);
+            Ok(ColumnStats { name: name.to_string(), dtype: dtype.to_string(), nulls, unreadable })
         };
         Ok((rows, self.schema.iter().map(column).collect::<Result<_>>()?))
+    }
+
+    /// Cells of text files that hold something where their typed column has nothing, by column.
+    fn unreadable(&self) -> Result<BTreeMap<PlSmallStr, u64>> {
+        let mut unreadable = BTreeMap::new();
+        for (path, part) in &self.parts {
+            let schema = part.clone().collect_schema().map_err(broken(path))?;
+            let names = schema.iter().filter(|(_, dtype)| **dtype != DataType::String).map(|(name, _)| name.clone());
+            let (names, texts): (Vec<_>, _) = (names.collect(), scan_as_texts(path)?);
+            let Some(texts) = texts.filter(|_| !names.is_empty()) else { continue };
+            let held = |frame: LazyFrame| {
+                let counts = names.iter().map(|name| col(name.clone()).count().cast(DataType::UInt64));
+                frame.select(counts.collect::<Vec<_>>()).collect()
+            };
+            let (texts, values) = (held(texts).map_err(broken(path))?, held(part.clone()).map_err(broken(path))?);
+            for name in &names {
+                let held = |frame| count(frame, name).map_err(broken(path));
+                *unreadable.entry(name.clone()).or_default() += held(&texts)?.saturating_sub(held(&values)?);
+            }
+        }
+        Ok(unreadable)
     }
 
     fn unique(&self, name: &PlSmallStr) -> Result<u64> {
@@ -202,6 +234,17 @@ impl<'a> Table<'a> {
     }
 }
 
+/// Refuses to take tables together whose columns differ.
+fn same_columns((first, expected): (&Path, &SchemaRef), (path, got): (&Path, &SchemaRef)) -> Result<()> {
+    if expected.iter_names().eq(got.iter_names()) {
+        return Ok(());
+    }
+    let names = |schema: &SchemaRef| schema.iter_names().map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let (first, expected, got) = (first.display(), names(expected), names(got));
+    let reason = format!("its columns ({got}) are not those of `{first}` ({expected}): describe them apart");
+    Err(Error::Table { path: path.into(), reason })
+}
+
 fn count(frame: &DataFrame, name: &str) -> PolarsResult<u64> {
     Ok(frame.column(name)?.u64()?.get(0).unwrap_or(0))
 }
@@ -245,6 +288,15 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_number_in_a_column_of_numbers_is_counted() {
+        // The type is told by the first rows.
+        let rows: String = (0..10_000).map(|row| format!("http://a/{row},{row}\n")).collect();
+        let text = format!("url,width\n{rows}http://a/x,wide\nhttp://a/y,\nhttp://a/z,\"1,5\"\n");
+        let width = of(&[("t.csv", &text)]).unwrap().columns.pop().unwrap();
+        assert_eq!((width.dtype.as_str(), width.nulls, width.unreadable), ("i64", 3, 2));
+    }
+
+    #[test]
     fn files_are_taken_together_and_tabs_do_not_quote() {
         let stats = of(&[("a.tsv", "url\tcaption\nhttp://a/\t\"one\n"), ("b.tsv", "url\tcaption\nhttp://b/\ttwo\"\n")]);
         let stats = stats.unwrap();
@@ -256,6 +308,13 @@ mod tests {
     fn a_list_without_header_has_its_columns_all_the_same() {
         let stats = of(&[("cc3m.tsv", "a cat\thttp://a/1.jpg\na dog\thttp://b/2.jpg\n")]).unwrap();
         assert_eq!((stats.rows, stats.unique_urls, stats.unique_texts), (2, Some(2), Some(2)));
+    }
+
+    #[test]
+    fn tables_of_other_columns_are_not_taken_together() {
+        let error = of(&[("a.csv", "url,caption\nhttp://a/,x\n"), ("b.csv", "url,width\nhttp://b/,3\n")]).unwrap_err();
+        let told = error.to_string();
+        assert!(told.contains("b.csv`") && told.contains("(url, width)") && told.contains("(url, caption)"), "{told}");
     }
 
     #[test]

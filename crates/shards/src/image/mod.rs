@@ -395,6 +395,18 @@ mod tests {
     }
 
     #[test]
+    fn orientation_and_colour_profile_are_left_to_the_caller() {
+        let plain = jpeg(Channels::Rgb);
+        let mut exif = b"\xff\xe1\0\x22Exif\0\0II*\0\x08\0\0\0".to_vec();
+        // One entry: orientation (0x112), a short, 6: turned by a quarter.
+        exif.extend(b"\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0");
+        let profile = b"\xff\xe2\0\x14ICC_PROFILE\0\x01\x01none";
+        let bytes = [&plain[..2], &exif, profile, &plain[2..]].concat();
+        let picture = decode(&bytes, &Limits::default(), JpegScale::Full).unwrap();
+        assert_eq!(picture, decode(&plain, &Limits::default(), JpegScale::Full).unwrap());
+    }
+
+    #[test]
     fn a_profile_that_inflates_is_skipped() {
         let original = picture(Channels::Rgb);
         let mut bytes = png(&original, ::image::ExtendedColorType::Rgb8);

@@ -43,6 +43,10 @@ fn columns(columns: &[ColumnStats], rows: u64) -> String {
         let share = human::percent(column.nulls, rows);
         text.push_str(&format!("{:<24}{:<12}{nulls:>12}{share:>9}\n", column.name, column.dtype));
     }
+    for column in columns.iter().filter(|column| column.unreadable > 0) {
+        let (values, name) = (human::counted(column.unreadable, "value"), &column.name);
+        text.push_str(&format!("{values} of `{name}` cannot be read as {} and are among its nulls\n", column.dtype));
+    }
     text
 }
 
