@@ -14,7 +14,7 @@ target="$(rustc -vV | sed -n 's/^host: //p')"
 cargo build --quiet --release --target "$target" --target-dir "$kept/build"
 
 seconds="${2:-60}"
-for name in ${1:-shard_reader image shard_spec metadata_table}; do
+for name in ${1:-shard_reader image shard_spec metadata_table weights}; do
   mkdir -p "$kept/corpus/$name" "$kept/crashes"
   seeds=("$kept/corpus/$name")
   [ ! -d "seeds/$name" ] || seeds+=("seeds/$name")

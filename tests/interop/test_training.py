@@ -1,6 +1,7 @@
 """50 steps of open_clip's trainer and of cliptrain, from the same weights over the same batches; and runs that cross over."""
 
 import json
+import math
 import tempfile
 import unittest
 from pathlib import Path
@@ -29,11 +30,11 @@ class Training(unittest.TestCase):
         self.spec, self.count = training.shard(self.folder, pairs, size)
         self.data = training.Data(training.batches(self.spec, open_clip.get_tokenizer("ViT-B-32"), BATCH, torch.float32))
 
-    def first(self):
+    def first(self, seed=0, **more):
         """A model as it begins, and its weights in a file."""
-        torch.manual_seed(0)
-        model = CLIP(**test_models.TINY, output_dict=True)
-        weights = self.folder / "first.safetensors"
+        torch.manual_seed(seed)
+        model = CLIP(**test_models.TINY, output_dict=True, **more)
+        weights = self.folder / f"first-{seed}.safetensors"
         save_file(model.state_dict(), weights)
         return model, weights
 
@@ -49,6 +50,28 @@ class Training(unittest.TestCase):
             ours = self.ours(flags, "--pretrained", weights, "--name", name)
             self.assertEqual(len(ours), 50)
             self.assertLess(training.furthest(ours, theirs), 1e-4, name)
+
+    def test_a_teacher_is_followed_alike(self):
+        model, weights = self.first()
+        teacher, taught = self.first(seed=1)
+        theirs = training.in_python(model, self.data, FLAGS, EPOCHS, loss=open_clip.loss.DistillClipLoss(), teacher=teacher.eval())
+        ours = self.ours(FLAGS, "--pretrained", weights, "--name", "taught", "--distill-model", self.model,
+                         "--distill-pretrained", taught)
+        self.assertLess(training.furthest(ours, theirs), 1e-4)
+
+    def test_sigmoid_losses_are_the_same(self):
+        model, weights = self.first(init_logit_scale=math.log(10), init_logit_bias=-10.0)
+        theirs = training.in_python(model, self.data, FLAGS, EPOCHS, loss=open_clip.SigLipLoss())
+        ours = self.ours(FLAGS, "--pretrained", weights, "--name", "sigmoid", "--siglip")
+        self.assertLess(training.furthest(ours, theirs), 1e-4)
+
+    def test_kept_back_pairs_have_the_same_loss_and_ranks(self):
+        model, weights = self.first()
+        theirs = training.evaluated_in_python(model, self.data)
+        ours = training.evaluated_in_cliptrain(test_models.CLIPTRAIN, self.spec, self.model, weights, BATCH)
+        self.assertAlmostEqual(ours["clip_val_loss"], theirs["clip_val_loss"], delta=1e-4)
+        for name in ["image_to_text_R@1", "text_to_image_R@10", "image_to_text_median_rank"]:
+            self.assertAlmostEqual(ours[name], float(theirs[name]), delta=0.02 if "R@" in name else 2, msg=name)
 
     def test_a_run_goes_on_from_a_checkpoint_of_python(self):
         model, _ = self.first()

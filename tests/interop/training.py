@@ -13,7 +13,7 @@ from pathlib import Path
 import open_clip
 import torch
 from open_clip_train.scheduler import cosine_lr
-from open_clip_train.train import train_one_epoch
+from open_clip_train.train import evaluate, train_one_epoch
 from PIL import Image
 
 WHOLE = ["--aug-cfg", "scale=(1.0,1.0)", "ratio=(1.0,1.0)", "--resize", "exact", "--shuffle-buffer", "0"]
@@ -77,23 +77,38 @@ def optimizer_of(model, flags):
     return torch.optim.AdamW(groups, lr=flags["lr"], betas=(flags["beta1"], flags["beta2"]), eps=flags["eps"])
 
 
-def in_python(model, data, flags, epochs, dtype=torch.float32, save_after=None):
+def in_python(model, data, flags, epochs, dtype=torch.float32, save_after=None, loss=None, teacher=None):
     """The loss of every step; a checkpoint as open_clip's main writes it, after an epoch, where a path is given."""
     logging.disable(logging.INFO)
     model = model.to(dtype)
     optimizer = optimizer_of(model, flags)
     scheduler = cosine_lr(optimizer, flags["lr"], flags["warmup"], data.num_batches * epochs)
     args = argparse.Namespace(
-        device="cpu", precision="fp32", accum_freq=1, distill=False, skip_scheduler=False, horovod=False, wandb=False, rank=0,
+        device="cpu", precision="fp32", accum_freq=1, distill=teacher is not None, skip_scheduler=False, horovod=False, wandb=False, rank=0,
         local_rank=0, world_size=1, log_local=False, batch_size=len(data.batches[0][0]), log_every_n_steps=1,
         grad_clip_norm=flags.get("grad_clip_norm"))
     losses = Losses()
     for epoch in range(epochs):
-        train_one_epoch(model, {"train": data}, open_clip.ClipLoss(), epoch, optimizer, None, scheduler, None, args, losses)
+        train_one_epoch(model, {"train": data}, loss or open_clip.ClipLoss(), epoch, optimizer, None, scheduler, teacher, args, losses)
         if save_after and epoch + 1 == save_after[0]:
             torch.save({"epoch": epoch + 1, "name": "run", "state_dict": model.state_dict(),
                         "optimizer": optimizer.state_dict()}, save_after[1])
     return list(losses)
+
+
+def evaluated_in_python(model, data):
+    """What open_clip says of kept back pairs."""
+    args = argparse.Namespace(device="cpu", precision="fp32", rank=0, local_rank=0, world_size=1, log_local=False, val_frequency=1,
+                              epochs=1, distributed=False, horovod=False, save_logs=False, wandb=False)
+    return evaluate(model, {"val": data}, 1, args)
+
+
+def evaluated_in_cliptrain(binary, spec, model, weights, batch_size):
+    command = [binary, "--val-data", spec, "--model", model, "--pretrained", weights, "--batch-size", batch_size, "--precision",
+               "fp32", "--logs", "None", "--json"]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])["data"]["metrics"]
 
 
 def in_cliptrain(binary, spec, count, model, flags, epochs, batch_size, logs, *more):

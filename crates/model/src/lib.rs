@@ -19,7 +19,7 @@ pub mod weights;
 pub mod zero_shot;
 
 /// Tensors and where they lie, so that whoever uses a model need not name candle.
-pub use candle_core::{Device, Tensor};
+pub use candle_core::{DType, Device, Tensor};
 pub use clip::{Clip, Features, Precision, Saved};
 pub use config::{ClipConfig, ModelConfig, PreprocessConfig};
 pub use error::{Error, Result};

@@ -19,7 +19,7 @@ use candle_core::{Device, Tensor};
 
 pub use state_dict::Kind;
 pub use tensor_file::TensorFile;
-pub use tensors::Tensors;
+pub use tensors::{Tensors, write};
 pub use training_state::{AdamState, TrainingState, training_state};
 
 use crate::clip::Clip;
@@ -70,10 +70,10 @@ impl Clip {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let write = |path: std::path::PathBuf, text: String| {
+        let write_text = |path: std::path::PathBuf, text: String| {
             std::fs::write(&path, text).map_err(|source| Error::Io { action: "write", path, source })
         };
-        write(dir.join(CONFIG_FILE), self.model_config().to_json()?)?;
+        write_text(dir.join(CONFIG_FILE), self.model_config().to_json()?)?;
         if let Some((folder, config)) = self.own_text_config() {
             let folder = dir.join(folder);
             std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
@@ -82,7 +82,7 @@ impl Clip {
                 source,
             })?;
             let text = serde_json::to_string_pretty(config).map_err(|e| Error::Config { reason: e.to_string() })?;
-            write(folder.join("config.json"), text)?;
+            write_text(folder.join("config.json"), text)?;
         }
         self.save_weights(&dir.join(MODEL_FILE))
     }
@@ -101,7 +101,7 @@ impl Clip {
     /// # Errors
     /// When the file cannot be written.
     pub fn save_weights(&self, path: &Path) -> Result<()> {
-        tensors::write(path, self.parameters().iter().map(|(_, p)| (p.name.as_str(), p.value())))
+        write(path, self.parameters().iter().map(|(_, p)| (&p.name, p.value())))
     }
 }
 
