@@ -59,7 +59,10 @@ fn what_contradicts_itself_or_cannot_be_is_named_and_leaves_nothing() {
     fs::write(&file, "no folder").unwrap();
     let within = file.join("logs").display().to_string();
     let gone = spec.replace("00001}", "00003}");
-    let cases: [(&[&str], &str); 23] = [
+    let csv = folder.path().join("list.csv");
+    fs::write(&csv, "filepath,title\na.jpg,a cat\n").unwrap();
+    let (csv, within_shards) = (csv.display().to_string(), folder.path().join("shards").display().to_string());
+    let cases: [(&[&str], &str); 32] = [
         (&["--lock-image-unlocked-groups", "1"], "--lock-image"),
         (&["--lock-text-freeze-layer-norm"], "--lock-text"),
         (&["--lr-scheduler", "const-cooldown"], "--epochs-cooldown"),
@@ -83,6 +86,15 @@ fn what_contradicts_itself_or_cannot_be_is_named_and_leaves_nothing() {
         (&["--logs", &within], "--logs"),
         (&["--train-data", &gone], "2 of 4 shards missing"),
         (&["--pretrained", "no-such-tag"], "no-such-tag"),
+        (&["--model", "ViT-B-31"], "hint: `cliptrain models` lists them"),
+        (&["--device", "toaster"], "--device `toaster`"),
+        (&["--train-num-samples", "18446744073709551615"], "1..=1000000000000"),
+        (&["--max-image-pixels", "0"], "--max-image-pixels"),
+        (&["--remote-sync-frequency", "0"], "--remote-sync-frequency"),
+        (&["--train-data", ""], "--train-data"),
+        (&["--train-data", &within_shards], "name the shards of the folder"),
+        (&["--train-data", &within_shards, "--dataset-type", "webdataset"], "is a folder, not a shard"),
+        (&["--train-data", &csv], "another character may stand between cells"),
     ];
     for (flags, expected) in cases {
         let finished = train(&folder, &spec, "run").args(flags).run().expect_code(2);

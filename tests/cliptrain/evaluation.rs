@@ -122,6 +122,8 @@ fn what_cannot_be_evaluated_on_is_named_before_any_work() {
     let names = folder.path().join("names.txt");
     fs::write(&names, "zebra\nred fox\nant\n").unwrap();
     let strange = folders(&folder, "strange", &["zebra"]);
+    let garbage = folder.path().join("garbage.tar");
+    fs::write(&garbage, [7; 2048]).unwrap();
     let path = |path: &PathBuf| path.display().to_string();
     let cases: Vec<(Vec<String>, &str)> = vec![
         (vec!["--zeroshot-data".into(), path(&classes)], "expected pictures in it, found none"),
@@ -130,6 +132,9 @@ fn what_cannot_be_evaluated_on_is_named_before_any_work() {
         (vec!["--objectnet".into(), path(&strange)], "`alarm_clock`"),
         (vec!["--val-data".into(), "nowhere/{0..3}.tar".into()], "--val-data: no shard `nowhere/0.tar`"),
         (vec!["--val-data".into(), "nowhere.csv".into()], "--val-data"),
+        (vec!["--val-data".into(), String::new()], "--val-data"),
+        (vec!["--val-data".into(), path(&garbage)], "garbage.tar"),
+        (vec!["--zeroshot-data".into(), path(&names)], "expected a folder of class folders"),
         (vec!["--zeroshot-classnames".into(), path(&names)], "none to classify"),
         (vec!["--report-to".into(), "wandb".into()], "Weights & Biases"),
         (vec!["--report-to".into(), "nobody".into()], "`nobody`"),

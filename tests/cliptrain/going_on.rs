@@ -1,10 +1,12 @@
 //! Runs that are stopped, killed, and go on: what they leave is, byte for byte, what an undisturbed run leaves.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
 use support::Command;
+use support::s3::{Fault, Operation, S3};
 use tempfile::TempDir;
 
 use crate::{class_folders, cliptrain, shards, train, weights};
@@ -144,17 +146,42 @@ fn a_damaged_checkpoint_is_named_and_not_written_over() {
     };
     let path = from.display().to_string();
     let optimizer = fs::read(from.join("optimizer.safetensors")).unwrap();
+    let state = fs::read_to_string(from.join("state.json")).unwrap();
     fs::write(from.join("optimizer.safetensors"), &optimizer[..optimizer.len() / 2]).unwrap();
     refused("latest", "run", "optimizer.safetensors");
     fs::write(from.join("optimizer.safetensors"), optimizer).unwrap();
-    for state in ["", "{", "[]", "{\"version\": 99}"] {
-        fs::write(from.join("state.json"), state).unwrap();
+    for damaged in ["", "{", "[]", "{\"version\": 99}"] {
+        fs::write(from.join("state.json"), damaged).unwrap();
         refused("latest", "run", "state.json");
         refused(&path, "other", "state.json");
     }
     fs::remove_file(from.join("state.json")).unwrap();
     refused("latest", "run", "state.json");
     refused(&path, "other", "has no state.json");
+    fs::write(from.join("state.json"), state.replace("\"epoch\":2", "\"epoch\":1")).unwrap();
+    refused("latest", "run", "epoch: 1 by state.json, 2 by loader.json");
+    fs::write(from.join("state.json"), state).unwrap();
+    let loader = fs::read_to_string(from.join("loader.json")).unwrap();
+    fs::write(from.join("loader.json"), loader.replace("\"version\":1", "\"version\":9")).unwrap();
+    refused("latest", "run", "was 9 when it was saved, and is 1");
+    let other = loader.replacen("\"data\":\"", "\"data\":\"0", 1);
+    fs::write(from.join("loader.json"), other).unwrap();
+    refused("latest", "run", "the list of shards or rows with hash 0");
+}
+
+#[test]
+fn what_stands_where_a_checkpoint_goes_makes_room_for_it() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    let into = checkpoints(&folder, "run");
+    fs::create_dir_all(&into).unwrap();
+    fs::write(into.join("epoch_1"), "a file").unwrap();
+    let _ = train(&folder, &spec, "run").args(["--epochs", "1"]).run().success();
+    for name in ["open_clip_model.safetensors", "optimizer.safetensors", "state.json"] {
+        let mode = fs::metadata(into.join("epoch_1").join(name)).unwrap().permissions().mode();
+        assert_eq!(mode, fs::metadata(into.join("results.jsonl")).unwrap().permissions().mode(), "{name}");
+    }
+    assert!(!into.join("epoch_1.old.tmp").exists());
 }
 
 #[test]
@@ -184,8 +211,10 @@ fn what_does_not_fit_the_checkpoint_is_refused_and_leaves_no_run() {
     let both = train(&folder, &spec, "run").args(["--resume", "latest"]).run().expect_code(2);
     assert!(both.stderr.contains("another process is training"), "{both}");
     drop(log);
-    // A finished run has nothing left to do, and says so by ending well.
-    let _ = train(&folder, &spec, "run").args(["--resume", "latest"]).run().success();
+    let finished = train(&folder, &spec, "run").args(["--resume", "latest"]).run().success();
+    assert!(finished.stderr.contains("nothing is left to train: --epochs 2 are done"), "{finished}");
+    let gone = train(&folder, &spec, "run").args(["--resume", "no/such/checkpoint"]).run().expect_code(2);
+    assert!(gone.stderr.starts_with("error: --resume: there is no `no/such/checkpoint`"), "{gone}");
 }
 
 #[test]
@@ -220,6 +249,42 @@ fn checkpoints_are_kept_as_the_flags_say() {
     let nothing = train(&folder, &spec, "nothing").args(["--logs", "None", "--json"]).run().success();
     assert_eq!(nothing.json_data("summary").pop().unwrap()["train"]["steps"], 8);
     assert!(!folder.path().join("logs/nothing").exists() && !Path::new("None").exists());
+}
+
+#[test]
+fn what_was_copied_to_a_bucket_is_gone_on_from_there() {
+    let (folder, s3) = (TempDir::new().unwrap(), S3::start());
+    let spec = shards(&folder);
+    let synced = |name: &str, epochs: &str, resume: &str| -> Command {
+        let flags = ["--epochs", epochs, "--resume", resume, "--remote-sync-frequency", "1", "--lr-scheduler", "const"];
+        let run = train(&folder, &spec, name).args(flags).args(["--remote-sync", "s3://bucket/runs"]);
+        s3.environment().into_iter().fold(run, |run, (name, value)| run.env(name, value))
+    };
+    // The store is down for a moment, as stores are.
+    s3.fail(Operation::Put, "state.json", 1, Fault::Error(500, "InternalError"));
+    let _ = synced("run", "1", "latest").run().success();
+    let objects = s3.objects("runs/run/");
+    assert!(
+        objects.contains_key("params.txt") && objects.contains_key("checkpoints/index.json"),
+        "{:?}",
+        objects.keys()
+    );
+    let kept = fs::read(checkpoints(&folder, "run").join("epoch_1/state.json")).unwrap();
+    assert_eq!(objects["checkpoints/epoch_1/state.json"], kept);
+    fs::remove_dir_all(folder.path().join("logs/run")).unwrap();
+    let resumed = synced("run", "2", "latest").run().success();
+    assert!(resumed.stderr.contains("going on behind epoch 1, step 4"), "{resumed}");
+    // By its address, into a run of another name.
+    let by_address = synced("other", "2", "s3://bucket/runs/run/checkpoints/epoch_1").run().success();
+    assert!(by_address.stderr.contains("going on behind epoch 1, step 4"), "{by_address}");
+    let _ = train(&folder, &spec, "undisturbed").args(["--lr-scheduler", "const"]).run().success();
+    assert_same(&weights(&folder, "undisturbed"), &weights(&folder, "run"), "the run that went on");
+    assert_same(&weights(&folder, "undisturbed"), &weights(&folder, "other"), "the run from an address");
+    let nowhere = synced("nowhere", "2", "s3://bucket/runs/nobody").run().expect_code(2);
+    assert!(nowhere.stderr.contains("there is no checkpoint at `s3://bucket/runs/nobody`"), "{nowhere}");
+    s3.fail(Operation::Put, "", usize::MAX, Fault::Error(403, "AccessDenied"));
+    let refused = synced("refused", "1", "latest").run().expect_code(2);
+    assert!(refused.stderr.contains("--remote-sync") && !refused.stderr.contains("Train Epoch"), "{refused}");
 }
 
 #[test]

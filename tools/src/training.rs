@@ -57,6 +57,8 @@ pub struct TrainData {
     pub cache: Option<(PathBuf, u64)>,
     /// Largest picture, in pixels.
     pub max_image_pixels: Option<u64>,
+    /// Whether commands that do no more than fetch a shard are done without.
+    pub rewrite_pipes: bool,
     /// How to wait for shards that are still to come.
     pub arrival: Option<Arrival>,
 }
@@ -104,13 +106,14 @@ impl TrainData {
             missing_end: MissingEnd::default(),
             cache: None,
             max_image_pixels: None,
+            rewrite_pipes: false,
             arrival: None,
         }
     }
 
     fn open_source(&self) -> anyhow::Result<Source> {
         Ok(match &self.source {
-            DataSource::Shards(spec) => Source::Shards(ShardSpec::parse(spec).context("--train-data")?),
+            DataSource::Shards(spec) => Source::Shards(self.shard_spec(spec).context("--train-data")?),
             DataSource::Csv { path, separator, image_column, caption_column } => {
                 Source::Table(Arc::new(Table::read(path, *separator, image_column, caption_column)?))
             }
@@ -120,6 +123,11 @@ impl TrainData {
                     .ok_or_else(|| anyhow::anyhow!("synthetic data have no size of their own").context(size_hint()))?,
             ),
         })
+    }
+
+    fn shard_spec(&self, spec: &str) -> shards::Result<ShardSpec> {
+        let spec = ShardSpec::parse(spec)?;
+        if self.rewrite_pipes { spec.without_commands() } else { Ok(spec) }
     }
 
     /// The loader's settings for pictures of `side` pixels and captions of `context_length` ids.
@@ -205,15 +213,16 @@ pub fn stop_on_interrupt() -> anyhow::Result<Stop> {
     Ok(stop)
 }
 
-/// A stop that the first Ctrl-C, SIGTERM or SIGUSR1 sets, and which of them it was.
+/// A stop that the first Ctrl-C, SIGTERM or SIGUSR1 sets, and which of them it was; `saves` is whether there will be a checkpoint.
 ///
 /// # Errors
 /// When signals cannot be watched.
-pub fn stop_on_request() -> anyhow::Result<(Stop, Arc<OnceLock<terminal::Asked>>)> {
+pub fn stop_on_request(saves: bool) -> anyhow::Result<(Stop, Arc<OnceLock<terminal::Asked>>)> {
     let (stop, asked) = (Stop::default(), Arc::new(OnceLock::new()));
     let (stopper, answer) = (stop.clone(), Arc::clone(&asked));
     let requested = move |by| {
-        eprintln!("stopping after this step, with a checkpoint; Ctrl-C once more to stop at once");
+        let checkpoint = if saves { "with" } else { "without" };
+        eprintln!("stopping after this step, {checkpoint} a checkpoint; Ctrl-C once more to stop at once");
         let _ = answer.set(by);
         stopper.set();
         shards::store::end_commands();

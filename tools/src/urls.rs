@@ -53,6 +53,8 @@ pub struct Downloading {
 /// What the downloading and the reading threads share.
 #[derive(Default)]
 struct Shared {
+    /// Where the shards go.
+    folder: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -119,7 +121,8 @@ impl UrlData {
         config.validate().context("--train-data")?;
         let shards = rows.div_ceil(self.rows_per_shard as u64);
         let spec = self.folder.join(format!("{{00000..{:05}}}.tar", shards - 1)).display().to_string();
-        let (shared, stop) = (Arc::new(Shared::default()), StopToken::new());
+        let shared = Arc::new(Shared { folder: self.folder.clone(), ..Shared::default() });
+        let stop = StopToken::new();
         let (watch, stopped, told) = (Arc::new(Watch(Arc::clone(&shared))), stop.clone(), Arc::clone(&shared));
         let download = move || {
             let run = std::panic::AssertUnwindSafe(|| ingest::download(&config, watch, &stopped));
@@ -203,7 +206,7 @@ fn wait(shared: &Shared, uri: &ShardUri, stop: &Stop) -> Result<(), String> {
     loop {
         if state.sealed.contains(&name) {
             // A list of which nothing arrives would be waited for to its end.
-            return if state.ended >= HOPELESS && state.succeeded == 0 { Err(hopeless(&state)) } else { Ok(()) };
+            return if is_hopeless(&state) { Err(hopeless(&shared.folder, &state)) } else { Ok(()) };
         }
         if stop.is_set() {
             return Ok(());
@@ -211,16 +214,24 @@ fn wait(shared: &Shared, uri: &ShardUri, stop: &Stop) -> Result<(), String> {
         match &state.result {
             Some(Err(reason)) => return Err(format!("the download failed: {reason}")),
             Some(Ok(_)) => return Err("the download is over, and did not make it".to_owned()),
-            None if state.ended >= HOPELESS && state.succeeded == 0 => return Err(hopeless(&state)),
+            None if is_hopeless(&state) => return Err(hopeless(&shared.folder, &state)),
             None => {}
         }
         state = shared.changed.wait_timeout(state, LOOK_EVERY).map_or_else(|p| p.into_inner().0, |(state, _)| state);
     }
 }
 
-fn hopeless(state: &State) -> String {
-    let last = state.last_failure.as_deref().unwrap_or("no reason given");
-    format!("none of the first {} rows could be downloaded; the last: {last}", human::thousands(state.ended))
+fn is_hopeless(state: &State) -> bool {
+    state.ended >= HOPELESS && state.succeeded == 0
+}
+
+fn hopeless(folder: &Path, state: &State) -> String {
+    let last = state.last_failure.as_deref().unwrap_or("they failed in an earlier run");
+    let (rows, folder) = (human::thousands(state.ended), folder.display());
+    format!(
+        "none of the first {rows} rows could be downloaded; the last: {last} (`clipdata retry {folder}` asks for them again, \
+         another --download-folder begins anew)"
+    )
 }
 
 /// A download in a sentence: every row of the list is in it.

@@ -35,7 +35,8 @@ impl Table {
         let column = |name: &str| {
             let named: Vec<_> = headers.iter().map(String::from_utf8_lossy).collect();
             let place = named.iter().position(|header| header == name);
-            place.ok_or_else(|| broken(format!("expected a column `{name}`, got: {}", named.join(", "))))
+            let whole = if named.len() == 1 { " (one column: another character may stand between cells)" } else { "" };
+            place.ok_or_else(|| broken(format!("expected a column `{name}`, got: {}{whole}", named.join(", "))))
         };
         let (paths, captions) = (column(path_column)?, column(caption_column)?);
         let (mut table, mut record) = (Self::default(), csv::ByteRecord::new());
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let message = |content: &str, separator| read(content, separator).unwrap_err().to_string();
-        assert!(message("title,filepath\na,b\n", b'\t').contains("`filepath`"));
+        assert!(message("title,filepath\na,b\n", b'\t').contains("`filepath`, got: title,filepath (one column"));
         assert!(message("title,filepath\na,b\nc\n", b',').contains("line 3"));
         assert!(message("title,filepath\n", b',').contains("no rows"));
     }

@@ -138,6 +138,8 @@ impl TrainConfig {
         let (steps, batches) = (size.num_batches / self.accum_freq.max(1), size.num_batches);
         let reason = format!("an epoch has {batches} batches, fewer than the {} of one step", self.accum_freq);
         require(steps > 0, "--accum-freq", &reason)?;
+        let reason = format!("{} epochs of {} samples are more than can be counted", self.epochs, size.num_samples);
+        require(self.epochs.checked_mul(size.num_samples).is_some(), "--epochs", &reason)?;
         Ok(steps)
     }
 

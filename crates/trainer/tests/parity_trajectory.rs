@@ -64,22 +64,22 @@ const BATCH_NORM: Tolerances = Tolerances {
 fn follow(case: &Path) {
     let config: Config = json(&case.join("config.json"));
     let adamw = AdamW { beta1: config.beta1, beta2: config.beta2, eps: config.eps, wd: config.wd };
-    let clip = open(case, &config);
+    let clip = open(case, &config, &case.join("init.safetensors"));
     run(case, &config, Trainer::new(clip, adamw, config.grad_clip_norm).expect("a trainer"), 0);
     if case.ends_with("through-a-checkpoint") {
         let checkpoint = case.join("../../checkpoint/epoch_1.pt");
-        let clip = open(case, &config);
+        let clip = open(case, &config, &checkpoint);
         let resumed = resume_open_clip(clip, &checkpoint, adamw, config.grad_clip_norm).expect("a checkpoint");
         assert_eq!((resumed.1.moment.epoch, resumed.1.steps), (1, 3));
         run(case, &config, resumed.0, 3);
     }
 }
 
-fn open(case: &Path, config: &Config) -> Clip {
+fn open(case: &Path, config: &Config, weights: &Path) -> Clip {
     let mut model_cfg: ClipConfig = serde_json::from_value(config.model_cfg.clone()).expect("a model_cfg");
     model_cfg.text_cfg.find_hf_config(case).expect("a config.json where one is asked for");
     let model = ModelConfig { model_cfg, preprocess_cfg: Default::default() };
-    let mut clip = Clip::load_weights(model, &case.join("init.safetensors"), &Device::Cpu).expect("the weights fit");
+    let mut clip = Clip::load_weights(model, weights, &Device::Cpu).expect("the weights fit");
     if let Some(groups) = config.lock_image_unlocked_groups {
         clip.lock_image(groups).expect("a tower with groups");
     }

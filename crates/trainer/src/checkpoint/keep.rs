@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use loader::LoaderPosition;
 
-use super::{LATEST, Moment, named, remove, save, sync};
+use super::{LATEST, Moment, discard, named, remove, save, sync};
 use crate::config::Saving;
 use crate::error::{Error, Result};
 use crate::step::Trainer;
@@ -85,14 +85,4 @@ fn point_to(link: &Path, checkpoint: &Path) -> Result<()> {
     std::os::unix::fs::symlink(target, &fresh).map_err(Error::io("link", &fresh))?;
     fs::rename(&fresh, link).map_err(Error::io("rename", &fresh))?;
     link.parent().map_or(Ok(()), sync)
-}
-
-/// Removes a folder, a file or a link, if it is there.
-fn discard(path: &Path) -> Result<()> {
-    match path.symlink_metadata() {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
-    }
-    .map_err(Error::io("remove", path))
 }

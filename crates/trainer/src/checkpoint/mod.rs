@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use candle_core::safetensors as tensors;
 use loader::LoaderPosition;
 use model::clip::Clip;
+use model::config::ModelConfig;
+use model::weights::{self, CONFIG_FILE};
 use serde::{Deserialize, Serialize};
 
 pub use differ::differences;
@@ -104,20 +106,23 @@ impl State {
 pub fn save(trainer: &Trainer, position: &LoaderPosition, moment: &Moment, sealed: &Path) -> Result<()> {
     seal(sealed, |open| {
         trainer.clip.save(open)?;
-        tensors::save(&trainer.optimizer.tensors(trainer.clip.parameters()), open.join(OPTIMIZER))?;
+        weights::write(&open.join(OPTIMIZER), &trainer.optimizer.tensors(trainer.clip.parameters()))?;
         write_json(&open.join(LOADER), position)?;
         write_json(&open.join(STATE), &State::of(trainer, moment))
     })
 }
 
 /// Makes the folder `sealed` of what `write` puts into it. It is written under another name, synced and renamed, so that a
-/// folder that can be seen is whole.
+/// folder that can be seen is whole; one that cannot be written whole is gone again.
 pub(crate) fn seal(sealed: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let open = sealed.with_added_extension("tmp");
-    remove(&open)?;
+    discard(&open)?;
     fs::create_dir_all(&open).map_err(Error::io("create", &open))?;
-    write(&open)?;
-    sync_folder(&open)?;
+    if let Err(error) = write(&open).and_then(|()| sync_folder(&open)) {
+        // A full disk is the likely reason, and what was written of it would keep it full.
+        let _ = discard(&open);
+        return Err(error);
+    }
     remove(sealed)?;
     fs::rename(&open, sealed).map_err(Error::io("rename", &open))?;
     sealed.parent().map_or(Ok(()), sync)
@@ -129,11 +134,19 @@ fn remove(folder: &Path) -> Result<()> {
         return Ok(());
     }
     let leaving = folder.with_added_extension("old.tmp");
-    if leaving.exists() {
-        fs::remove_dir_all(&leaving).map_err(Error::io("remove", &leaving))?;
-    }
+    discard(&leaving)?;
     fs::rename(folder, &leaving).map_err(Error::io("rename", folder))?;
-    fs::remove_dir_all(&leaving).map_err(Error::io("remove", &leaving))
+    discard(&leaving)
+}
+
+/// Removes a folder, a file or a link, if it is there.
+fn discard(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(_) => Ok(()),
+    }
+    .map_err(Error::io("remove", path))
 }
 
 /// Reads what a checkpoint says about its run.
@@ -152,23 +165,19 @@ pub fn state(folder: &Path) -> Result<State> {
     serde_json::from_value(value).map_err(|error| damaged(format!("{STATE}: {error}")))
 }
 
-/// Takes up a checkpoint that [`save`] wrote, in the model `clip`, whose held parameters are held already. Weights that do not
-/// fit it are an error.
+/// Takes up a checkpoint that [`save`] wrote. `clip` is the model that [`Clip::load`] read from it, with those parameters held
+/// that are to be.
 ///
 /// # Errors
-/// Names the file that is missing or damaged, and what does not fit.
+/// Names the file that is missing or damaged, and how the model differs from the checkpoint's.
 pub fn resume(clip: Clip, folder: &Path, adamw: AdamW, grad_clip_norm: Option<f64>) -> Result<(Trainer, State)> {
     let damaged = |reason: String| Error::Checkpoint { path: folder.to_path_buf(), reason };
     let state = state(folder)?;
-    let saved = Clip::load(folder, clip.device())?;
-    if saved.config() != clip.config() {
-        return Err(damaged(format!("it is of another model: {}", differences(saved.config(), clip.config()))));
+    let saved = ModelConfig::read(&folder.join(CONFIG_FILE))?.model_cfg;
+    if saved != *clip.config() {
+        return Err(damaged(format!("it is of another model: {}", differences(&saved, clip.config()))));
     }
     let mut trainer = Trainer::new(clip, adamw, grad_clip_norm)?;
-    let ids: Vec<_> = saved.parameters().iter().map(|(id, _)| id).collect();
-    for id in ids {
-        trainer.clip.parameters_mut().set(id, saved.parameters().value(id).clone())?;
-    }
     let moments = tensors::load(folder.join(OPTIMIZER), &trainer.clip.device().clone());
     let moments = moments.map_err(|error| damaged(format!("{OPTIMIZER}: {error}")))?;
     trainer.optimizer.restore(trainer.clip.parameters(), moments, state.optimizer_steps).map_err(damaged)?;
@@ -179,14 +188,27 @@ pub fn resume(clip: Clip, folder: &Path, adamw: AdamW, grad_clip_norm: Option<f6
     Ok((trainer, state))
 }
 
-/// Where the data of the run go on that wrote the checkpoint `folder`.
+/// Where the data of the run go on that wrote the checkpoint `folder`, whose `state` is known.
 ///
 /// # Errors
-/// Names the file that is missing or damaged.
-pub fn load_position(folder: &Path) -> Result<LoaderPosition> {
+/// Names the file that is missing or damaged, and what the two files do not agree about.
+pub fn load_position(folder: &Path, state: &State) -> Result<LoaderPosition> {
     let path = folder.join(LOADER);
+    let damaged = |reason: String| Error::Checkpoint { path: folder.to_path_buf(), reason };
     let text = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
-    serde_json::from_str(&text).map_err(|error| Error::Checkpoint { path, reason: error.to_string() })
+    let position: LoaderPosition =
+        serde_json::from_str(&text).map_err(|error| damaged(format!("{LOADER}: {error}")))?;
+    let of_step = state.moment.samples_seen / state.steps.max(1);
+    for (what, counted, placed) in [
+        ("epoch", state.moment.epoch, position.epoch),
+        ("samples of the epoch so far", state.moment.steps_in_epoch * of_step, position.samples),
+    ] {
+        if counted != placed {
+            let reason = format!("{what}: {counted} by {STATE}, {placed} by {LOADER}; they are not of one checkpoint");
+            return Err(damaged(reason));
+        }
+    }
+    Ok(position)
 }
 
 /// One line of JSON.

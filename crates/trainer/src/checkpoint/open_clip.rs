@@ -13,24 +13,20 @@ use crate::error::{Error, Result};
 use crate::optimizer::decays;
 use crate::step::Trainer;
 
-/// Takes up a checkpoint of open_clip's trainer, `epoch_K.pt`: weights, moments, steps. Its optimizer has the parameters that
-/// do not decay first, each group in the model's order; parameters that are held must be held before.
+/// Takes up a checkpoint of open_clip's trainer, `epoch_K.pt`: moments and steps. `clip` is the model that
+/// [`Clip::load_weights`] read from it, with those parameters held that were. Its optimizer has the parameters that do not decay
+/// first, each group in the model's order.
 ///
 /// # Errors
 /// When the file holds weights alone, or belongs to another model.
 pub fn resume_open_clip(
-    mut clip: Clip,
+    clip: Clip,
     path: &Path,
     adamw: AdamW,
     grad_clip_norm: Option<f64>,
 ) -> Result<(Trainer, State)> {
     let damaged = |reason: String| Error::Checkpoint { path: path.to_path_buf(), reason };
     let state = training_state(path, clip.device())?.ok_or_else(|| damaged("it holds weights alone".to_owned()))?;
-    let weights = Clip::load_weights(clip.model_config().clone(), path, clip.device())?;
-    let ids: Vec<_> = clip.parameters().iter().map(|(id, _)| id).collect();
-    for id in ids {
-        clip.parameters_mut().set(id, weights.parameters().value(id).clone())?;
-    }
     let (steps, moments) = by_name(&clip, &state).map_err(&damaged)?;
     let mut trainer = Trainer::new(clip, adamw, grad_clip_norm)?;
     trainer.optimizer.restore(trainer.clip.parameters(), moments, steps).map_err(damaged)?;

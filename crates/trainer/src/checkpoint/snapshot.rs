@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor, safetensors};
+use candle_core::{Device, Tensor};
 use loader::{Batch, LoaderPosition};
+use model::weights;
 
 use super::{Moment, save};
 use crate::error::{Error, Result};
@@ -33,7 +34,7 @@ pub fn snapshot(
         ("pixels".to_owned(), Tensor::from_vec(pixels, (keys.len(), side, side, 3), &Device::Cpu)?),
         ("input_ids".to_owned(), Tensor::from_vec(ids, (keys.len(), length), &Device::Cpu)?),
     ]);
-    safetensors::save(&tensors, folder.join("batch.safetensors"))?;
+    weights::write(&folder.join("batch.safetensors"), &tensors)?;
     let path = folder.join("keys.txt");
     fs::write(&path, keys.join("\n") + "\n").map_err(Error::io("write", &path))?;
     Ok(folder.to_path_buf())

@@ -11,6 +11,7 @@ use model::clip::Clip;
 use model::init::Initialisation;
 use model::parameters::{Declaration, ParameterId, ParameterSpec, Parameters};
 use model::tokenizer::Tokenizer;
+use model::weights;
 use model::zero_shot::{Template, ZeroShotClassifier};
 use serde::{Deserialize, Serialize};
 
@@ -121,8 +122,7 @@ impl Head {
     /// # Errors
     /// When the disk refuses.
     pub fn save(&self, folder: &Path) -> Result<()> {
-        let named = self.parameters.iter().map(|(_, p)| (p.name.clone(), p.value().clone())).collect();
-        tensors::save(&named, folder.join(HEAD_FILE))?;
+        weights::write(&folder.join(HEAD_FILE), self.parameters.iter().map(|(_, p)| (&p.name, p.value())))?;
         let about = About {
             version: VERSION,
             class_names: self.class_names.clone(),

@@ -46,7 +46,8 @@ A run writes logs/NAME/out.log, params.txt, report.html, steps.jsonl, checkpoint
 open_clip_config.json, which Python's open_clip opens) and checkpoints/results.jsonl.
 Without --train-data it evaluates --pretrained. Flags may be spelled --train_data as well.
 Ctrl-C, SIGTERM and SIGUSR1 save a checkpoint first; --resume latest goes on from it.
-Exit codes: 0 done (or saved after SIGTERM or SIGUSR1), 2 wrong usage or failure, 130 interrupted.";
+Exit codes: 0 done (or saved after SIGTERM or SIGUSR1), 2 wrong usage or failure, 130 interrupted (an evaluation: by SIGTERM as
+well).";
 
 /// Trains CLIP on image-text shards and evaluates it zero-shot, with open_clip's flags.
 #[derive(Debug, Parser)]

@@ -12,13 +12,13 @@ use crate::train::model;
 
 /// Evaluates, and says what was found.
 pub fn run(arguments: &Train, suite: &Suite) -> anyhow::Result<Outcome> {
+    resume::check(arguments.output.resume.as_deref())?;
     let scratch = Scratch::new();
     let named = run_folder::of_name(arguments);
     let from = resume::find(arguments, named.as_deref(), scratch.path())?;
     let hub = zoo::hub_in(arguments.architecture.cache_dir.as_deref());
     let mut clip = model(arguments, &from, &hub)?;
     let _ = arguments.architecture.apply(&mut clip)?;
-    let clip = resume::weights(&from, clip)?;
     let tokenizer = training::tokenizer(&clip, &hub)?;
     let stop = training::stop_on_interrupt()?;
     // As in open_clip, weights that are only evaluated have completed no epoch.

@@ -131,6 +131,9 @@ impl Launch<'_> {
         if steps > 0 {
             eprintln!("going on behind epoch {epoch}, step {steps}");
         }
+        if epoch >= self.config.epochs {
+            eprintln!("nothing is left to train: --epochs {} are done", self.config.epochs);
+        }
     }
 
     /// What readers of the results want to know beside them: how much was done, and with what.

@@ -1,5 +1,6 @@
 //! `cliptrain`: trains CLIP and evaluates it.
 
+mod advice;
 mod arguments;
 mod cli;
 mod demo;
@@ -29,7 +30,7 @@ const DEBUG: &str = "warn,loader=debug,model=debug,shards=debug,trainer=debug,to
 fn main() -> ExitCode {
     let debug = std::env::args_os().any(|argument| argument == "--debug");
     exit::start_logging_at(if debug { DEBUG } else { "warn" });
-    exit::finish(exit::guarded(run))
+    exit::finish(exit::guarded(run).map_err(advice::advised))
 }
 
 fn run() -> anyhow::Result<Outcome> {

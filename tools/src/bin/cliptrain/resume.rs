@@ -32,6 +32,17 @@ pub enum From {
     Weights(PathBuf),
 }
 
+/// Refuses a path where nothing is, before the run's own folder is looked at.
+///
+/// # Errors
+/// Names it.
+pub fn check(resume: Option<&str>) -> anyhow::Result<()> {
+    match resume.filter(|path| *path != LATEST && !path.starts_with("s3://")) {
+        Some(path) if !Path::new(path).exists() => bail!("--resume: there is no `{path}`"),
+        _ => Ok(()),
+    }
+}
+
 /// Finds what `--resume` names. What is fetched from afar lies in the run's folder, or in a temporary one.
 ///
 /// # Errors
@@ -84,9 +95,6 @@ fn of_path(path: &Path) -> anyhow::Result<From> {
         }
         bail!("--resume: `{}` has neither a checkpoint nor weights", path.display());
     }
-    if !path.is_file() {
-        bail!("--resume: there is no `{}`", path.display());
-    }
     if path.extension().is_some_and(|extension| extension == "safetensors") {
         return Ok(From::Weights(path.to_path_buf()));
     }
@@ -94,7 +102,17 @@ fn of_path(path: &Path) -> anyhow::Result<From> {
     Ok(if state.is_some() { From::OpenClip(path.to_path_buf()) } else { From::Weights(path.to_path_buf()) })
 }
 
-/// The trainer that goes on, and what was counted before; a new one where it begins.
+impl From {
+    /// Where the weights are, if they are found.
+    pub fn weights(&self) -> Option<&Path> {
+        match self {
+            Self::Nothing => None,
+            Self::Checkpoint(path) | Self::OpenClip(path) | Self::Weights(path) => Some(path),
+        }
+    }
+}
+
+/// The trainer that goes on, with the model that was read from there, and what was counted before; a new one where it begins.
 ///
 /// # Errors
 /// When the checkpoint is damaged, or of another model.
@@ -107,21 +125,6 @@ pub fn trainer(from: &From, clip: Clip, config: &TrainConfig) -> anyhow::Result<
     };
     let (trainer, state) = resumed.context("--resume")?;
     Ok((trainer, Some(state)))
-}
-
-/// The weights of what was found, in a model that is only evaluated.
-///
-/// # Errors
-/// When they are damaged, or of another model.
-pub fn weights(from: &From, clip: Clip) -> anyhow::Result<Clip> {
-    let path = match from {
-        From::Nothing | From::Weights(_) => return Ok(clip),
-        From::Checkpoint(folder) => model::weights::model_file(folder),
-        From::OpenClip(file) => file.clone(),
-    };
-    let mut loaded = Clip::load_weights(clip.model_config().clone(), &path, clip.device()).context("--resume")?;
-    loaded.set_precision(clip.precision());
-    Ok(loaded)
 }
 
 /// Where the data go on.
@@ -142,7 +145,7 @@ pub fn start(
     let per_step = batch * config.accum_freq;
     let mut start = match from {
         From::Checkpoint(folder) => {
-            let position = checkpoint::load_position(folder)?;
+            let position = checkpoint::load_position(folder, &state)?;
             let start = Start { position, moment: state.moment, owes_evaluation: false };
             let steps = state.steps.max(1);
             same("samples of a step, --batch-size times --accum-freq", state.moment.samples_seen / steps, per_step)?;

@@ -158,6 +158,10 @@ fn now() -> String {
 /// Names the first of them, unless so many may be missing.
 pub fn check_shards(spec: &str, may_be_missing: Option<u64>) -> anyhow::Result<()> {
     let spec = shards::spec::ShardSpec::parse(spec).context("--train-data")?;
+    if let Some(folder) = spec.uris().filter_map(|uri| uri.local_path()).find(|path| path.is_dir()) {
+        let error = anyhow::anyhow!("--train-data: `{}` is a folder, not a shard", folder.display());
+        return Err(error.context(Hint(format!("name its shards, such as {}/{{00000..00041}}.tar", folder.display()))));
+    }
     let missing = spec.uris().filter_map(|uri| uri.local_path()).filter(|path| !path.exists());
     let missing: Vec<&Path> = missing.collect();
     let Some(first) = missing.first() else { return Ok(()) };

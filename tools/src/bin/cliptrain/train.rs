@@ -55,15 +55,19 @@ pub fn run(arguments: &Train, params: &Params) -> anyhow::Result<Outcome> {
 fn train(arguments: &Train, params: &Params, spec: &str, suite: Suite) -> anyhow::Result<Outcome> {
     let mut config = config(arguments)?;
     config.validate()?;
+    resume::check(arguments.output.resume.as_deref())?;
     let mut folder = RunFolder::take(arguments)?;
     let download = arguments.data.download(spec)?;
     let (batch_size, workers, seed) = (arguments.batch_size, arguments.workers, arguments.optimization.seed);
     let data = arguments.data.train_data(spec, download.as_ref(), batch_size, workers, seed, &arguments.aug_cfg)?;
+    for warning in arguments.data.keys.without_effect(&data.source) {
+        eprintln!("warning: {warning}");
+    }
     if let (DataSource::Shards(spec), None) = (&data.source, &download) {
         run_folder::check_shards(spec, arguments.data.max_bad_shards)?;
     }
     config.run_dir = folder.as_ref().map(|folder| folder.path.clone());
-    let (stop, asked) = training::stop_on_request()?;
+    let (stop, asked) = training::stop_on_request(config.run_dir.is_some())?;
 
     let scratch = Scratch::new();
     let from = resume::find(arguments, folder.as_ref().map(|folder| folder.path.as_path()), scratch.path())?;
@@ -153,17 +157,14 @@ fn objective(arguments: &Train, clip: &Clip, hub: &Hub) -> anyhow::Result<Object
 /// When there is no such model, or its weights cannot be had.
 pub fn model(arguments: &Train, from: &From, hub: &Hub) -> anyhow::Result<Clip> {
     let (architecture, optimization) = (&arguments.architecture, &arguments.optimization);
-    let file = match from {
-        From::Weights(path) => Some(path.display().to_string()),
-        From::Nothing => architecture.pretrained.clone(),
-        // What the checkpoint holds replaces all of it.
-        From::Checkpoint(_) | From::OpenClip(_) => None,
-    };
+    let resumed = from.weights().map(|path| path.display().to_string());
+    let file = resumed.as_ref().or(architecture.pretrained.as_ref());
     let overrides = architecture.overrides(optimization.siglip);
-    let wanted = zoo::wanted(architecture.name(), file.as_deref(), overrides, optimization.seed);
-    trainer::zoo::model(&wanted, hub, &Device::Cpu).with_context(|| match &file {
-        Some(file) => format!("--pretrained `{file}`"),
-        None => format!("--model `{}`", architecture.name().as_str()),
+    let wanted = zoo::wanted(architecture.name(), file.map(String::as_str), overrides, optimization.seed);
+    trainer::zoo::model(&wanted, hub, &Device::Cpu).with_context(|| match (&resumed, file) {
+        (Some(path), _) => format!("--resume `{path}`"),
+        (None, Some(file)) => format!("--pretrained `{file}`"),
+        (None, None) => format!("--model `{}`", architecture.name().as_str()),
     })
 }
 

@@ -161,6 +161,9 @@ impl Architecture {
                 bail!("{flag} without {lacks} would change nothing");
             }
         }
+        if let Some(device) = self.device.as_deref().filter(|device| !is_device(device)) {
+            bail!("--device `{device}`: expected cpu, cuda, cuda:N or mps");
+        }
         channels("--image-mean", &self.image_mean, 0.0..=1.0)?;
         channels("--image-std", &self.image_std, 1e-3..=1.0)?;
         self.forced.check()
@@ -214,6 +217,12 @@ impl Architecture {
         }
         Ok(if self.lock_image_freeze_bn_stats { Statistics::Frozen } else { Statistics::Follow })
     }
+}
+
+/// Whether torch has a device of that name, where open_clip may be told to compute.
+fn is_device(name: &str) -> bool {
+    let (kind, index) = name.split_once(':').unwrap_or((name, "0"));
+    ["cpu", "cuda", "mps"].contains(&kind) && index.parse::<u16>().is_ok()
 }
 
 /// One number for all channels, or one a channel.

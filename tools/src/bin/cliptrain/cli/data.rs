@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use loader::{Augmentation, MissingEnd, OnError, Policy, Resize, Sampling};
 use tools::human::byte_size;
@@ -22,7 +23,7 @@ pub struct Data {
     #[arg(long, value_name = "SPEC")]
     pub train_data: Option<String>,
     /// Samples of one epoch; without it sizes.json or the _stats.json files beside the shards tell
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = counts())]
     pub train_num_samples: Option<u64>,
     /// Draw shards with replacement
     #[arg(long, conflicts_with = "dataset_epochless")]
@@ -44,6 +45,10 @@ pub struct Data {
     /// Shards open side by side, over all ranks [default: up to 24, by the number of shards]
     #[arg(long, value_name = "N")]
     pub open_shards: Option<usize>,
+    /// Read s3:// and http(s):// where a pipe: command does no more than fetch them (`aws s3 cp URL -`, `curl -s -L URL` and the
+    /// like): without a process a shard, resumed after a break, kept in --shard-cache-dir
+    #[arg(long)]
+    pub rewrite_pipe: bool,
     /// Keep copies of shards from http(s):// and s3:// in this folder
     #[arg(long, value_name = "DIR")]
     pub shard_cache_dir: Option<PathBuf>,
@@ -69,7 +74,7 @@ pub struct Data {
     #[arg(long, value_name = "N")]
     pub max_bad_samples: Option<u64>,
     /// Leave out pictures of more pixels, by their header [default: 178956970, where Pillow refuses]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = counts())]
     pub max_image_pixels: Option<u64>,
     #[command(flatten)]
     pub urls: Urls,
@@ -155,6 +160,7 @@ impl Data {
             missing_end: if self.accept_missing_end { MissingEnd::IsAccepted } else { MissingEnd::IsACut },
             cache: self.shard_cache_dir.clone().map(|folder| (folder, self.shard_cache_size)),
             max_image_pixels: self.max_image_pixels,
+            rewrite_pipes: self.rewrite_pipe,
             ..TrainData::shards(spec.to_owned(), batch_size, workers, seed)
         })
     }
@@ -173,6 +179,11 @@ fn on_error(on_trouble: OnTrouble, at_most: Option<u64>) -> OnError {
         OnTrouble::Fail => OnError::Fail,
         OnTrouble::Skip => OnError::Skip { at_most },
     }
+}
+
+/// Of samples and pixels; products of them with epochs have to fit.
+pub fn counts() -> RangedU64ValueParser {
+    clap::value_parser!(u64).range(1..=1_000_000_000_000)
 }
 
 fn size_or_zero(text: &str) -> Result<u64, String> {

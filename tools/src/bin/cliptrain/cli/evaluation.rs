@@ -8,6 +8,7 @@ use loader::{CaptionsOf, EvalPairs};
 use model::zero_shot::{
     Duplicates, Template, imagenet_class_names, imagenet_templates, read_class_names, read_templates,
 };
+use shards::reader::ShardReader;
 use shards::spec::ShardSpec;
 use tools::exit::Hint;
 use trainer::evaluate::{Benchmark, Labels, PairsTask, Suite, ZeroShotTask};
@@ -16,6 +17,9 @@ use super::keys::Keys;
 
 /// In place of a file: the lists that open_clip evaluates ImageNet with.
 const IMAGENET: &str = "imagenet";
+
+/// Endings of what is no shard.
+const TABLES: [&str; 6] = [".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet"];
 
 /// What is evaluated, and how often.
 #[derive(Clone, Debug, Args)]
@@ -124,8 +128,32 @@ pub fn labels(flag: &'static str, data: &str) -> anyhow::Result<Labels> {
         path if !path.exists() && !data.contains(['{', ':']) => {
             bail!("{flag}: cannot open `{data}`: no such file or folder")
         }
-        _ => Ok(Labels::Shards(ShardSpec::parse(data).context(flag)?)),
+        _ if TABLES.iter().any(|ending| data.ends_with(ending)) => {
+            bail!("{flag} `{data}`: expected a folder of class folders, or tar shards whose samples have a .cls")
+        }
+        _ => {
+            let spec = ShardSpec::parse(data).context(flag)?;
+            look_into(flag, &spec)?;
+            Ok(Labels::Shards(spec))
+        }
     }
+}
+
+/// Refuses shards of this machine that are not there, or whose first sample cannot be read: an evaluation comes long after the
+/// start.
+fn look_into(flag: &'static str, spec: &ShardSpec) -> anyhow::Result<()> {
+    for uri in spec.uris() {
+        let Some(path) = uri.local_path() else { continue };
+        if !path.exists() {
+            bail!("{flag}: no shard `{}`", path.display());
+        }
+        // What is no plain file can be read once only.
+        if path.is_file() {
+            let first = ShardReader::open(uri).map_or_else(|error| Some(Err(error)), |mut reader| reader.next());
+            first.transpose().context(flag)?.with_context(|| format!("{flag}: `{uri}` has no sample"))?;
+        }
+    }
+    Ok(())
 }
 
 impl Evaluation {
@@ -166,10 +194,7 @@ impl Evaluation {
     fn pairs(&self, spec: &str, keys: &Keys, batch_size: usize, workers: usize) -> anyhow::Result<PairsTask> {
         let pairs = keys.pairs(spec).context("--val-data")?;
         if let EvalPairs::Shards { spec, .. } = &pairs {
-            let missing = spec.uris().filter_map(|uri| uri.local_path()).find(|path| !path.exists());
-            if let Some(path) = missing {
-                bail!("--val-data: no shard `{}`", path.display());
-            }
+            look_into("--val-data", spec)?;
         }
         let captions_of = match self.val_captions {
             ValCaptions::One => CaptionsOf::One,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::batch_size;
+use super::data::counts;
 use super::evaluation::{Evaluation, Prompts};
 use super::keys::Keys;
 use super::zoo::ModelChoice;
@@ -22,7 +23,8 @@ Examples:
 
 --train-data and --val-data are folders of class folders, or shards whose samples have a .cls. The head begins as the
 zero-shot classifier of names and templates. logs/NAME/checkpoints/epoch_K holds the whole model with the tuned image tower,
-and head.safetensors with head.json beside it; `cliptrain interpolate` takes both. A run that was ended begins anew."
+and head.safetensors with head.json beside it; `cliptrain interpolate` takes both. A run that was ended begins anew.
+Exit codes: 0 done, 2 wrong usage or failure, 130 interrupted, by SIGTERM as well."
 )]
 pub struct Finetune {
     #[command(flatten)]
@@ -36,7 +38,7 @@ pub struct Finetune {
     #[command(flatten)]
     pub prompts: Prompts,
     /// Samples of one epoch; without it sizes.json or the _stats.json files beside the shards tell
-    #[arg(long, value_name = "N", help_heading = "Data")]
+    #[arg(long, value_name = "N", value_parser = counts(), help_heading = "Data")]
     pub train_num_samples: Option<u64>,
     /// Changes of training pictures, as in training
     #[arg(long, value_name = "KEY=VALUE", num_args = 1.., help_heading = "Data")]
@@ -113,7 +115,8 @@ Examples:
 
 Weights are (1 - alpha) A + alpha B. Where B has a head (head.safetensors), pictures of --zeroshot-data are also classified
 by the head in between: A's own, or its zero-shot classifier of the same names and templates, and B's (metrics head-…).
---output holds results.jsonl, a line each, and with --save alpha_0.5/ and so on, which --pretrained takes."
+--output holds results.jsonl, a line each, and with --save alpha_0.5/ and so on, which --pretrained takes.
+Exit codes: 0 done, 2 wrong usage or failure, 130 interrupted, by SIGTERM as well."
 )]
 pub struct Interpolate {
     /// Weights at 0: a tag, a file or folder, or hf-hub:ORG/NAME

@@ -78,6 +78,27 @@ impl Keys {
         }
     }
 
+    /// The flags that were given and change nothing for data of this kind, with the reason.
+    pub fn without_effect(&self, source: &DataSource) -> Vec<String> {
+        let of_tables = [
+            ("--csv-separator", self.csv_separator != "\\t"),
+            ("--csv-img-key", self.csv_img_key != "filepath"),
+            ("--csv-caption-key", self.csv_caption_key != "title"),
+        ];
+        let of_shards = [
+            ("--image-key", self.image_key != "jpg;png;jpeg;webp"),
+            ("--caption-key", self.caption_key != "txt"),
+            ("--json-text-key", self.json_text_key.is_some()),
+        ];
+        let (flags, kind) = match source {
+            DataSource::Shards(_) => (of_tables, "shards"),
+            DataSource::Csv { .. } => (of_shards, "a table"),
+            DataSource::Rows(_) | DataSource::Synthetic => return Vec::new(),
+        };
+        let given = flags.iter().filter(|(_, given)| *given);
+        given.map(|(flag, _)| format!("{flag} has no effect: --train-data is {kind}")).collect()
+    }
+
     /// What a specification names.
     ///
     /// # Errors
@@ -93,6 +114,7 @@ impl Keys {
             })
         };
         match kind {
+            _ if spec.is_empty() && kind != DatasetType::Synthetic => bail!("expected a name, got none"),
             DatasetType::Synthetic => Ok(DataSource::Synthetic),
             DatasetType::Webdataset => Ok(DataSource::Shards(spec.to_owned())),
             DatasetType::Urls => bail!("a list of URLs is no set of shards"),
@@ -103,8 +125,13 @@ impl Keys {
             }
             DatasetType::Auto => {
                 let error = anyhow::anyhow!("`{spec}`: the kind of data cannot be told from its ending");
-                let hint = "--dataset-type webdataset says that these are tar shards, csv that it is a table, urls that it is a list to download";
-                Err(error.context(Hint(hint.to_owned())))
+                let hint = match Path::new(spec).is_dir() {
+                    true => format!("name the shards of the folder, such as {spec}/{{00000..00041}}.tar"),
+                    false => "--dataset-type webdataset says that these are tar shards, csv that it is a table, urls that it is a \
+                              list to download"
+                        .to_owned(),
+                };
+                Err(error.context(Hint(hint)))
             }
         }
     }

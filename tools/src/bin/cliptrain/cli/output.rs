@@ -46,7 +46,13 @@ pub struct Output {
     #[arg(long, value_name = "s3://…|DIR", help_heading = "Checkpoints")]
     pub remote_sync: Option<String>,
     /// Seconds between two such copies
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, help_heading = "Checkpoints")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 300,
+        value_parser = clap::value_parser!(u64).range(1..=86_400),
+        help_heading = "Checkpoints"
+    )]
     pub remote_sync_frequency: u64,
     /// How they are copied
     #[arg(long, value_enum, default_value_t = Protocol::S3, help_heading = "Checkpoints")]
