@@ -2,12 +2,12 @@
 
 /// A buffer of this many bytes is mapped by itself, and so given back when it is freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MAPPED: libc::c_int = 1 << 20;
+const MAPPED: libc::c_int = 128 << 10;
 
 /// A thread keeps this many free bytes for its next picture: giving them back each time and clearing them anew costs a sixth
 /// of what a small picture takes.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEPT: libc::c_int = 8 << 20;
+const KEPT: libc::c_int = 4 << 20;
 
 /// Large buffers are mapped one by one, and so given back when they are freed. glibc else stops doing so once a large
 /// buffer was freed: a picture of 100 MB then keeps its 100 MB for the rest of a run.

@@ -38,7 +38,7 @@ fn stored(body: &[u8], options: &ProcessOptions) -> Vec<u8> {
     let original = Size::new(header.width, header.height);
     let geometry = geometry(options.resize_mode, options.image_size, false, original);
     let picture = decode(body, &limits, decode_scale(&header, geometry, original, options)).expect("a picture");
-    let to = |size| resize(picture, size, options.downscale_interpolation).expect("a size");
+    let to = |size| resize(&picture, size, options.downscale_interpolation).expect("a size");
     let picture = match geometry {
         Geometry::Keep => to(original),
         Geometry::Resize(size) => to(size),

@@ -11,7 +11,7 @@ mod instructions;
 mod options;
 
 use bytes::Bytes;
-use shards::image::{Channels, Format, ImageError, ImageHeader, JpegScale, Limits, Picture, decode, read_header};
+use shards::image::{Channels, Format, ImageError, ImageHeader, JpegScale, Limits, Picture, decode_into, read_header};
 
 use crate::blur::blur;
 use crate::encode::encode;
@@ -43,6 +43,21 @@ pub struct Processed {
     pub hash: Option<String>,
 }
 
+/// Pixels that a thread keeps for its next picture: new ones would each be mapped and cleared by the kernel.
+#[derive(Debug, Default)]
+pub struct Spare(Vec<u8>);
+
+/// What a very large picture needed is not kept for the small ones behind it.
+const MOST_KEPT: usize = 4 << 20;
+
+impl Spare {
+    fn keep(&mut self, pixels: Vec<u8>) {
+        if pixels.capacity() <= MOST_KEPT {
+            self.0 = pixels;
+        }
+    }
+}
+
 /// Makes the stored picture out of a body. Waits for memory.
 ///
 /// # Errors
@@ -52,6 +67,7 @@ pub fn process(
     instructions: &RowInstructions,
     options: &ProcessOptions,
     budget: &DecodeBudget,
+    spare: &mut Spare,
 ) -> Result<Processed, SampleFailure> {
     let body = &fetched.body;
     let hash = options.compute_hash.map(|hash| hash.hex(body));
@@ -73,7 +89,7 @@ pub fn process(
     let exif = options.extract_exif.then(|| tags.to_json());
     drop(tags);
     let original = upright(stored, orientation);
-    let (image, size) = job.picture(orientation, original).map_err(|trouble| match trouble {
+    let (image, size) = job.picture(orientation, original, spare).map_err(|trouble| match trouble {
         Trouble::Image(error) => failure(&error, fetched),
         Trouble::Sample(failure) => failure,
     })?;
@@ -123,15 +139,23 @@ impl Job<'_> {
     }
 
     /// The encoded picture and its size.
-    fn picture(&self, orientation: Orientation, original: Size) -> Result<(Bytes, Size), Trouble> {
+    fn picture(&self, orientation: Orientation, original: Size, spare: &mut Spare) -> Result<(Bytes, Size), Trouble> {
         let (options, geometry) = (self.options, self.geometry(original));
         if self.is_stored_as_it_came(geometry, orientation) {
             // Decoded all the same: a shard holds only pictures that can be read.
-            decode(self.body, &self.limits, JpegScale::Full)?;
+            let decoded = decode_into(self.body, &self.limits, JpegScale::Full, &mut spare.0)?;
+            spare.keep(decoded.pixels);
             return Ok((self.body.clone(), original));
         }
-        let picture = decode(self.body, &self.limits, decode_scale(&self.header, geometry, original, options))?;
-        let picture = resized(on_white(picture), geometry, orientation, original, options)?;
+        let scale = decode_scale(&self.header, geometry, original, options);
+        let decoded = on_white(decode_into(self.body, &self.limits, scale, &mut spare.0)?);
+        let picture = match resized(&decoded, geometry, orientation, original, options)? {
+            Some(smaller) => {
+                spare.keep(decoded.pixels);
+                smaller
+            }
+            None => decoded,
+        };
         // Turned when it is small.
         let mut picture = orientation.apply(picture);
         blur(&mut picture, &self.instructions.boxes);
@@ -193,21 +217,22 @@ pub fn decode_scale(header: &ImageHeader, geometry: Geometry, original: Size, op
     [JpegScale::Eighth, JpegScale::Quarter, JpegScale::Half].into_iter().find(suffices).unwrap_or(JpegScale::Full)
 }
 
-/// Brings a picture, still as it was stored, to the size that it is to have.
+/// A picture, still as it was stored, in the size that it is to have; `None` where it has that.
 fn resized(
-    picture: Picture,
+    picture: &Picture,
     geometry: Geometry,
     orientation: Orientation,
     original: Size,
     options: &ProcessOptions,
-) -> Result<Picture, SampleFailure> {
-    if geometry == Geometry::Keep {
-        return Ok(picture);
-    }
+) -> Result<Option<Picture>, SampleFailure> {
     let target = target(geometry, original);
+    let size = upright(target, orientation);
+    if geometry == Geometry::Keep || (picture.width, picture.height) == (size.width, size.height) {
+        return Ok(None);
+    }
     let enlarges = target.width > original.width || target.height > original.height;
     let interpolation = if enlarges { options.upscale_interpolation } else { options.downscale_interpolation };
-    resize::resize(picture, upright(target, orientation), interpolation)
+    resize::resize(picture, size, interpolation).map(Some)
 }
 
 /// What shines through is white; pictures without transparency stay as they are. Done in place.

@@ -65,9 +65,9 @@ impl std::fmt::Display for Interpolation {
 ///
 /// # Errors
 /// An internal failure when the pixels do not fill the picture.
-pub fn resize(picture: Picture, size: Size, interpolation: Interpolation) -> Result<Picture, SampleFailure> {
+pub fn resize(picture: &Picture, size: Size, interpolation: Interpolation) -> Result<Picture, SampleFailure> {
     if (picture.width, picture.height) == (size.width, size.height) {
-        return Ok(picture);
+        return Ok(picture.clone());
     }
     let depth = picture.channels.count();
     let holds = |size: Size| size.width as usize * size.height as usize * depth;
@@ -76,11 +76,11 @@ pub fn resize(picture: Picture, size: Size, interpolation: Interpolation) -> Res
         return Err(internal("the pixels do not fill the picture"));
     }
     let pixels = match interpolation {
-        Interpolation::Area => resize_by_area(&picture, size.width, size.height),
-        Interpolation::Nearest => nearest(&picture, size),
-        Interpolation::Linear => interpolated(&picture, size, FilterType::Bilinear)?,
-        Interpolation::Cubic => interpolated(&picture, size, custom("cubic", cubic, 2.0)?)?,
-        Interpolation::Lanczos => interpolated(&picture, size, custom("lanczos4", lanczos4, 4.0)?)?,
+        Interpolation::Area => resize_by_area(picture, size.width, size.height),
+        Interpolation::Nearest => nearest(picture, size),
+        Interpolation::Linear => interpolated(picture, size, FilterType::Bilinear)?,
+        Interpolation::Cubic => interpolated(picture, size, custom("cubic", cubic, 2.0)?)?,
+        Interpolation::Lanczos => interpolated(picture, size, custom("lanczos4", lanczos4, 4.0)?)?,
     };
     Ok(Picture { width: size.width, height: size.height, channels: picture.channels, pixels })
 }
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn shrinking_by_two_is_the_mean_of_four() {
         let picture = gray(4, 2, |x, y| (x * 40 + y * 20) as u8);
-        let half = resize(picture, Size::new(2, 1), Interpolation::Area).unwrap();
+        let half = resize(&picture, Size::new(2, 1), Interpolation::Area).unwrap();
         assert_eq!(half.pixels, [30, 110]);
     }
 
@@ -233,7 +233,7 @@ mod tests {
         let picture = gray(300, 225, wave);
         for width in [256, 192, 128, 100, 64, 41] {
             let size = Size::new(width, width * 3 / 4);
-            let found = resize(picture.clone(), size, Interpolation::Area).unwrap();
+            let found = resize(&picture, size, Interpolation::Area).unwrap();
             let exact = exact_area(&picture, size);
             let sum: f64 = exact.iter().zip(&found.pixels).map(|(a, b)| (a - f64::from(*b)).abs()).sum();
             let mean = sum / exact.len() as f64;
@@ -247,7 +247,7 @@ mod tests {
         for interpolation in
             [Interpolation::Nearest, Interpolation::Linear, Interpolation::Cubic, Interpolation::Lanczos]
         {
-            let larger = resize(gray(5, 3, |_, _| 77), Size::new(31, 17), interpolation).unwrap();
+            let larger = resize(&gray(5, 3, |_, _| 77), Size::new(31, 17), interpolation).unwrap();
             assert!(larger.pixels.iter().all(|pixel| *pixel == 77), "{interpolation}");
         }
     }
@@ -330,7 +330,7 @@ mod tests {
     fn interpolations_are_close_to_opencv() {
         for (interpolation, ((width, height), (to_width, to_height)), expected) in OPENCV {
             let drawn = gray(*width, *height, |x, y| (x * 37 + y * 91 + x * y * 7) as u8);
-            let found = resize(drawn, Size::new(*to_width, *to_height), *interpolation).unwrap().pixels;
+            let found = resize(&drawn, Size::new(*to_width, *to_height), *interpolation).unwrap().pixels;
             let sum: u32 = found.iter().zip(*expected).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
             // Beyond its border OpenCV repeats the last pixel, where here the rest of the kernel counts more.
             let allowed = match interpolation {

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::error::{Error, Result};
 use crate::failure::{FailureKind, SampleFailure};
 use crate::fetch::Fetched;
-use crate::process::{DecodeBudget, ProcessOptions, Processed, RowInstructions, process};
+use crate::process::{DecodeBudget, ProcessOptions, Processed, RowInstructions, Spare, process};
 
 type Answer = std::result::Result<Processed, SampleFailure>;
 
@@ -67,6 +67,7 @@ impl DecodeThreads {
 }
 
 fn work(queue: &Mutex<mpsc::Receiver<Job>>, options: &ProcessOptions, budget: &DecodeBudget) {
+    let mut spare = Spare::default();
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(Job { fetched, instructions, reply }) = job else { return };
@@ -74,7 +75,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>, options: &ProcessOptions, budget: &D
             continue;
         }
         // A decoder's panic costs its row, not the run.
-        let answer = catch_unwind(AssertUnwindSafe(|| process(&fetched, &instructions, options, budget)));
+        let answer = catch_unwind(AssertUnwindSafe(|| process(&fetched, &instructions, options, budget, &mut spare)));
         let panicked = |_| Err(SampleFailure::new(FailureKind::Internal, "the decoder panicked"));
         // Nobody waits any more when the run was stopped.
         let _ = reply.send(answer.unwrap_or_else(panicked));

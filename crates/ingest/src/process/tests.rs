@@ -1,5 +1,6 @@
 //! Bodies to stored pictures, one rule at a time.
 
+use shards::image::decode;
 use url::Url;
 
 use super::*;
@@ -45,7 +46,13 @@ fn with(change: impl Fn(&mut ProcessOptions), fetched: &Fetched) -> Result<Proce
 }
 
 fn run(fetched: &Fetched, options: &ProcessOptions) -> Result<Processed, SampleFailure> {
-    process(fetched, &RowInstructions::default(), options, &DecodeBudget::new(options.decode_budget_bytes))
+    process(
+        fetched,
+        &RowInstructions::default(),
+        options,
+        &DecodeBudget::new(options.decode_budget_bytes),
+        &mut Spare::default(),
+    )
 }
 
 #[test]
@@ -141,10 +148,11 @@ fn a_body_with_another_hash_is_refused() {
     let fetched = jpeg(64, 32);
     let expecting = |hash: &str| RowInstructions { expected_hash: Some(hash.into()), ..RowInstructions::default() };
     let budget = DecodeBudget::new(1 << 30);
-    let kept = process(&fetched, &expecting(&HashKind::Sha256.hex(&fetched.body)), &options(), &budget);
+    let kept =
+        process(&fetched, &expecting(&HashKind::Sha256.hex(&fetched.body)), &options(), &budget, &mut Spare::default());
     assert!(kept.is_ok());
     for wrong in ["", "abc"] {
-        let failure = process(&fetched, &expecting(wrong), &options(), &budget).unwrap_err();
+        let failure = process(&fetched, &expecting(wrong), &options(), &budget, &mut Spare::default()).unwrap_err();
         assert_eq!(failure.kind, FailureKind::HashMismatch);
     }
 }
@@ -160,7 +168,8 @@ fn boxes_are_blurred_even_where_bodies_could_be_kept() {
         encode_format: EncodeFormat::Jpg,
         ..options()
     };
-    let blurred = process(&fetched, &instructions, &options, &DecodeBudget::new(1 << 30)).unwrap();
+    let blurred =
+        process(&fetched, &instructions, &options, &DecodeBudget::new(1 << 30), &mut Spare::default()).unwrap();
     assert_ne!(blurred.image, fetched.body);
 }
 

@@ -48,11 +48,15 @@ fn memory(header: &Header, bytes: &[u8]) -> DecodeMemory {
     Frame::read(bytes).map_or_else(most, |frame| frame.memory(channels))
 }
 
-/// Decodes grey to luma and anything else to RGB.
-pub(super) fn decode(bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<Picture, ImageError> {
-    let mut pixels = Vec::new();
-    let (width, height, channels) = Decompressor::new()?.decode(bytes, limits, scale, Grey::Kept, &mut pixels)?;
-    Ok(Picture { width, height, channels, pixels })
+/// Decodes grey to luma and anything else to RGB, in the buffer `spare`.
+pub(super) fn decode(
+    bytes: &[u8],
+    limits: &Limits,
+    scale: JpegScale,
+    spare: &mut Vec<u8>,
+) -> Result<Picture, ImageError> {
+    let (width, height, channels) = Decompressor::new()?.decode(bytes, limits, scale, Grey::Kept, spare)?;
+    Ok(Picture { width, height, channels, pixels: std::mem::take(spare) })
 }
 
 /// What becomes of a picture of one component.

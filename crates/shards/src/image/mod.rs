@@ -235,6 +235,22 @@ pub fn decode(bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<Picture
     decode_as(bytes, limits, scale, Grey16::Scaled)
 }
 
+/// The same in the buffer `spare`, where it serves: that is left empty then. What is in it does not matter.
+///
+/// # Errors
+/// Those of [`decode`].
+pub fn decode_into(
+    bytes: &[u8],
+    limits: &Limits,
+    scale: JpegScale,
+    spare: &mut Vec<u8>,
+) -> Result<Picture, ImageError> {
+    match recognise(bytes)? {
+        Format::Jpeg => jpeg::decode(bytes, limits, scale, spare),
+        _ => decode(bytes, limits, scale),
+    }
+}
+
 /// Decodes as Pillow's `convert("RGB")`: [`decode`], then [`Picture::into_rgb`], but for 16-bit grey, which is clipped at
 /// 255.
 ///
@@ -255,7 +271,7 @@ enum Grey16 {
 
 fn decode_as(bytes: &[u8], limits: &Limits, scale: JpegScale, grey: Grey16) -> Result<Picture, ImageError> {
     match recognise(bytes)? {
-        Format::Jpeg => jpeg::decode(bytes, limits, scale),
+        Format::Jpeg => jpeg::decode(bytes, limits, scale, &mut Vec::new()),
         Format::Png => png::decode(bytes, limits, grey),
         format => raster::decode(bytes, format, limits, grey),
     }

@@ -4,8 +4,11 @@ use clap::Args;
 
 use super::values::byte_size;
 
-/// What the process takes beside bodies and pictures: code, connections, tables.
-const BASE_BYTES: u64 = 100_000_000;
+/// What the process takes beside connections, bodies and pictures: code, tables.
+const BASE_BYTES: u64 = 60_000_000;
+
+/// What the HTTP client reads ahead on a connection whose server is fast.
+const CONNECTION_BYTES: u64 = 600_000;
 
 /// The least that leaves room for a picture and some bodies.
 const LEAST_BYTES: u64 = 48_000_000;
@@ -17,15 +20,17 @@ pub struct Machine {
     /// Threads that decode and resize [default: one a core]
     #[arg(long, value_name = "N")]
     pub processes_count: Option<usize>,
-    /// Memory of the whole run, whatever URLs send; a picture that needs more is refused
+    /// Memory of the whole run, whatever URLs send, those of --thread-count connections included; a picture that needs more than
+    /// two thirds of the rest is refused
     #[arg(long, value_name = "BYTES", default_value = "400MB", value_parser = byte_size)]
     pub max_memory: u64,
 }
 
 impl Machine {
-    /// Bytes for bodies, and for pictures while they are decoded.
-    pub fn budgets(&self) -> (u64, u64) {
-        let bytes = self.max_memory.saturating_sub(BASE_BYTES).max(LEAST_BYTES);
+    /// Bytes for bodies, and for pictures while they are decoded, beside so many connections.
+    pub fn budgets(&self, connections: usize) -> (u64, u64) {
+        let beside = (connections as u64).saturating_mul(CONNECTION_BYTES).saturating_add(BASE_BYTES);
+        let bytes = self.max_memory.saturating_sub(beside).max(LEAST_BYTES);
         (bytes / 3, bytes / 3 * 2)
     }
 }

@@ -103,7 +103,7 @@ impl Download {
     /// When a value is out of range.
     pub fn config(self) -> anyhow::Result<DownloadConfig> {
         self.accepted.check()?;
-        let (bodies, pictures) = self.machine.budgets();
+        let (bodies, pictures) = self.machine.budgets(self.network.thread_count);
         Ok(DownloadConfig {
             input: self.input.options()?,
             fetch: self.network.options()?,
@@ -147,7 +147,7 @@ impl Retry {
     /// # Errors
     /// When a value is out of range.
     pub fn config(self) -> anyhow::Result<RetryConfig> {
-        let (bodies, pictures) = self.machine.budgets();
+        let (bodies, pictures) = self.machine.budgets(self.network.thread_count);
         Ok(RetryConfig {
             folder: Folder::parse(&self.folder)?,
             kinds: values::list(&self.kinds.unwrap_or_default()),
