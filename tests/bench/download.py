@@ -32,27 +32,27 @@ HELPS = 50
 BARS = {"468x401": 2.2, "1200x900": 3.5}
 
 
-def ours(table, output, *more, processes=PROCESSES):
+def ours(table, output, *more, processes=PROCESSES, connections=CONNECTIONS):
     return [CLIPDATA, "download", table, "--output-folder", output, "--caption-col", "caption", "--processes-count", processes,
-            "--thread-count", CONNECTIONS, "--max-connections-per-host", CONNECTIONS, "--allow-private-addresses", "--json", *more]
+            "--thread-count", connections, "--max-connections-per-host", CONNECTIONS, "--allow-private-addresses", "--json", *more]
 
 
-def theirs(table, output, *more):
+def theirs(table, output, *more, connections=CONNECTIONS):
     return [IMG2DATASET, "--url_list", table, "--input_format", "tsv", "--url_col", "url", "--caption_col", "caption",
             "--output_format", "webdataset", "--output_folder", output, "--processes_count", PROCESSES,
-            "--thread_count", CONNECTIONS // PROCESSES, *more]
+            "--thread_count", connections // PROCESSES, *more]
 
 
 TOOLS = {"clipdata": ours, "img2dataset": theirs}
 RUNS = {**TOOLS, "clipdata, one core": lambda *arguments: ["taskset", "-c", "0", *ours(*arguments, processes=1)]}
 
 
-def run(tool, urls, *more):
+def run(tool, urls, *more, **how):
     """The Usage of one download into a new folder, and how many rows succeeded."""
     with tempfile.TemporaryDirectory(dir=KEPT) as scratch:
         table, output = Path(scratch) / "list.tsv", Path(scratch) / "out"
         table.write_text("url\tcaption\n" + "".join(f"{url}\tpicture {i}\n" for i, url in enumerate(urls)))
-        usage = measured(RUNS[tool](table, output, *more), env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"})
+        usage = measured(RUNS[tool](table, output, *more, **how), env={**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1"})
         stats = [json.loads(path.read_text()) for path in output.glob("*_stats.json")]
         return usage, sum(part["successes"] for part in stats)
 
@@ -122,8 +122,7 @@ def dead_hosts():
         dead = [f"{silent[i % SILENT_HOSTS]}/{i}.jpg" for i in range(len(alive) // 100)]
         mixed = [url for i, url in enumerate(alive) for url in ([url, dead[i // 100]] if i % 100 == 99 else [url])]
         for tool in TOOLS:
-            threads = ["--thread_count", str({"clipdata": 256, "img2dataset": 256 // PROCESSES}[tool])]
-            (plain, some), (slowed, others) = (run(tool, urls, *options, *threads) for urls in (alive, mixed))
+            (plain, some), (slowed, others) = (run(tool, urls, *options, connections=256) for urls in (alive, mixed))
             found[tool] = {"without_s": plain.wall, "with_s": slowed.wall, "more_s": slowed.wall - plain.wall, "lost": some - others}
     return {"server": server, "deadline_s": DEADLINE, **found, "bars": {"one deadline": found["clipdata"]["more_s"] <= DEADLINE}}
 

@@ -59,6 +59,34 @@ fn rows_are_downloaded_trained_on_and_counted() {
     assert_eq!(losses(&finished), losses(&again));
 }
 
+/// One picture of the third shard does not come until the run has ended.
+#[test]
+fn a_run_that_is_ended_in_its_download_goes_on_with_both() {
+    for (signal, code) in [("-INT", Some(130)), ("-TERM", Some(0)), ("-KILL", None)] {
+        let folder = TempDir::new().unwrap();
+        let server = server(40);
+        server.route("/25.jpg".to_owned(), Behaviour::Never);
+        let list = list(&folder, &server, 40);
+        let mut child = train_on(&folder, &list, "ended").spawn();
+        while server.hits("/25.jpg") == 0 {
+            assert!(child.try_wait().unwrap().is_none(), "it waits for a picture");
+            std::thread::yield_now();
+        }
+        let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(child.wait().unwrap().code(), code, "{signal}");
+        server.route("/25.jpg".to_owned(), Behaviour::Ok(picture(25, 40, 30, Format::Jpeg), "image/jpeg"));
+        let again = train_on(&folder, &list, "ended").args(["--resume", "latest"]).run().success();
+        let summary = again.json_data("summary").pop().unwrap();
+        let download = &summary["download"];
+        assert_eq!((&download["count"], &download["successes"]), (&40.into(), &32.into()), "{signal}: {summary}");
+        assert_eq!(summary["train"]["epochs"], 2, "{signal}: {summary}");
+        let folder = folder.path().join("list-shards");
+        let left = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+        assert!(left.into_iter().all(|name| !name.contains("tmp")), "{signal}");
+    }
+}
+
 #[test]
 fn a_list_of_which_nothing_arrives_is_an_error() {
     let folder = TempDir::new().unwrap();

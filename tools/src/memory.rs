@@ -2,7 +2,7 @@
 
 /// A buffer of this many bytes is mapped by itself, and so given back when it is freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MAPPED: libc::c_int = 128 << 10;
+const MAPPED: libc::c_int = 256 << 10;
 
 /// A thread keeps this many free bytes for its next picture: giving them back each time and clearing them anew costs a sixth
 /// of what a small picture takes.
