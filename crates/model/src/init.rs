@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::{InLayer, Result};
 use crate::parameters::ParameterSpec;
-use crate::random::Stream;
+use crate::random::{Stream, fill_normal};
 
 /// Distribution of a parameter's first value.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,9 +56,9 @@ pub fn draw(spec: &ParameterSpec, seed: u64, device: &Device) -> Result<Tensor> 
     let stream = Stream::new(seed, &spec.name);
     match spec.init {
         Initialisation::Constant(value) => values.fill(value as f32),
-        Initialisation::Normal { std } => fill(&mut values, |i| stream.normal_pair(i).map(|v| v * std)),
+        Initialisation::Normal { std } => normal(&mut values, stream, std),
         Initialisation::Padded { std, row } => {
-            fill(&mut values, |i| stream.normal_pair(i).map(|v| v * std));
+            normal(&mut values, stream, std);
             let width: usize = spec.shape.iter().skip(1).product();
             values[row * width..(row + 1) * width].fill(0.0);
         }
@@ -68,6 +68,12 @@ pub fn draw(spec: &ParameterSpec, seed: u64, device: &Device) -> Result<Tensor> 
     }
     let drawn = Tensor::from_vec(values, spec.shape.as_slice(), device).layer(&spec.name)?;
     drawn.to_dtype(spec.role.dtype()).layer(&spec.name)
+}
+
+fn normal(values: &mut [f32], stream: Stream, std: f64) {
+    values.par_chunks_mut(TASK).enumerate().for_each(|(task, values)| {
+        fill_normal(values, stream, (task * TASK / 2) as u64, std);
+    });
 }
 
 /// Fills with pairs: values `2 i` and `2 i + 1` come from `pair(i)`.

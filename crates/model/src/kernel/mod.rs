@@ -12,7 +12,7 @@ pub mod dropout;
 pub mod embedding;
 mod gemm;
 pub(crate) mod host;
-mod isa;
+pub(crate) mod isa;
 mod lanes;
 pub mod layer_norm;
 pub mod matmul;
