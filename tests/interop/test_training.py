@@ -61,7 +61,7 @@ class Training(unittest.TestCase):
 
     def test_sigmoid_losses_are_the_same(self):
         model, weights = self.first(init_logit_scale=math.log(10), init_logit_bias=-10.0)
-        theirs = training.in_python(model, self.data, FLAGS, EPOCHS, loss=open_clip.SigLipLoss())
+        theirs = training.in_python(model, self.data, FLAGS, EPOCHS, loss=open_clip.loss.SigLipLoss())
         ours = self.ours(FLAGS, "--pretrained", weights, "--name", "sigmoid", "--siglip")
         self.assertLess(training.furthest(ours, theirs), 1e-4)
 
