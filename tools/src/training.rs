@@ -1,7 +1,7 @@
 //! A training run put together from its parts: the same for `cliptrain` and for the demo. Not what is told of it: `crate::log`.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
@@ -115,7 +115,7 @@ impl TrainData {
         Ok(match &self.source {
             DataSource::Shards(spec) => Source::Shards(self.shard_spec(spec).context("--train-data")?),
             DataSource::Csv { path, separator, image_column, caption_column } => {
-                Source::Table(Arc::new(Table::read(path, *separator, image_column, caption_column)?))
+                Source::Table(Arc::new(table(path, *separator, image_column, caption_column)?))
             }
             DataSource::Rows(table) => Source::Table(Arc::clone(table)),
             DataSource::Synthetic => Source::Synthetic(
@@ -156,6 +156,17 @@ impl TrainData {
         config.limits.max_pixels = self.max_image_pixels.unwrap_or(config.limits.max_pixels);
         Ok(config)
     }
+}
+
+/// Reads a table of pictures and captions.
+///
+/// # Errors
+/// When it cannot be read, or its columns are others.
+pub fn table(path: &Path, separator: u8, image_column: &str, caption_column: &str) -> anyhow::Result<Table> {
+    Table::read(path, separator, image_column, caption_column).map_err(|error| {
+        let hint = "--csv-separator says what stands between its cells, --csv-img-key and --csv-caption-key what its columns are called";
+        anyhow::Error::new(error).context(Hint(hint.to_owned()))
+    })
 }
 
 fn size_hint() -> Hint {

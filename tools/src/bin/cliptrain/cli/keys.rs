@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use loader::{CaptionSource, EvalPairs, ShardSpec, Table};
+use loader::{CaptionSource, EvalPairs, ShardSpec};
 use tools::exit::Hint;
-use tools::training::DataSource;
+use tools::training::{DataSource, table};
 
 /// Where pictures and captions stand.
 #[derive(Clone, Debug, Args)]
@@ -71,7 +71,7 @@ impl Keys {
                 captions: self.captions()?,
             }),
             DataSource::Csv { path, separator, image_column, caption_column } => {
-                Ok(EvalPairs::Table(Arc::new(Table::read(&path, separator, &image_column, &caption_column)?)))
+                Ok(EvalPairs::Table(Arc::new(table(&path, separator, &image_column, &caption_column)?)))
             }
             DataSource::Rows(table) => Ok(EvalPairs::Table(table)),
             DataSource::Synthetic => bail!("synthetic data have nothing to compare"),
