@@ -217,6 +217,25 @@ fn what_does_not_fit_the_checkpoint_is_refused_and_leaves_no_run() {
     assert!(gone.stderr.starts_with("error: --resume: there is no `no/such/checkpoint`"), "{gone}");
 }
 
+/// Its folder says which model it is, and the run what that is called, by which the optimizer's constants go.
+#[test]
+fn a_run_goes_on_without_being_told_its_model_again() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    let _ = train(&folder, &spec, "run").run().success();
+    let params = || fs::read_to_string(folder.path().join("logs/run/params.txt")).unwrap();
+    let of = |name: &str| params().lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    let (model, beta2) = (of("model: "), of("beta2: "));
+    let again = cliptrain().args(["--train-data", &spec, "--name", "run", "--resume", "latest", "--epochs", "3"]);
+    let again = again.args(["--batch-size", "4", "--workers", "2", "--warmup", "2"]);
+    let _ = again.arg("--logs").arg(folder.path().join("logs")).run().success();
+    assert_eq!((of("model: "), of("beta2: ")), (model, beta2));
+    let from = weights(&folder, "run");
+    let fresh = cliptrain().args(["--train-data", &spec, "--name", "fresh", "--epochs", "1", "--batch-size", "4"]);
+    let fresh = fresh.arg("--pretrained").arg(from).arg("--logs").arg(folder.path().join("logs")).run().success();
+    assert!(fresh.stderr.contains("warning: --warmup 10000 is longer than the whole run of 4 steps"), "{fresh}");
+}
+
 #[test]
 fn checkpoints_are_kept_as_the_flags_say() {
     let folder = TempDir::new().unwrap();

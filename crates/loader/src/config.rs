@@ -140,7 +140,7 @@ impl LoaderConfig {
         between("workers", self.workers, 0, MAX_WORKERS)?;
         between("lanes", self.lanes, 1, MAX_LANES)?;
         between("open_shards", self.open_shards.unwrap_or(1), 1, self.lanes)?;
-        require(self.image_size > 0, "image_size", "expected at least 1, got 0")?;
+        between("image_size", self.image_size as usize, 1, MAX_SIDE)?;
         require(self.context_length > 0, "context_length", "expected at least 1, got 0")?;
         require(self.num_samples != Some(0), "num_samples", "expected at least 1, got 0")?;
         require(!self.image_extensions.is_empty(), "image_extensions", "none given")?;
@@ -190,6 +190,9 @@ impl LoaderConfig {
         self.image_extensions.iter().map(String::as_str).collect()
     }
 }
+
+/// Pictures of a batch that are larger have no place in memory.
+const MAX_SIDE: usize = 8192;
 
 /// Larger batches are typing errors, and their buffers no machine could hold.
 const MAX_BATCH: usize = 1 << 20;

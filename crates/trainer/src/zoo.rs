@@ -148,6 +148,11 @@ pub fn tokenizer(config: &ClipConfig, roots: &[PathBuf], hub: &Hub) -> Result<To
     Ok(Tokenizer::of(&here, &[])?)
 }
 
+/// The preset that has this very configuration.
+pub fn name_of(config: &ClipConfig) -> Option<&'static str> {
+    presets::NAMES.into_iter().find(|name| presets::config(name).is_ok_and(|preset| preset == *config))
+}
+
 /// The configuration of a preset, a file or a folder.
 ///
 /// # Errors

@@ -43,7 +43,7 @@ struct Report {
 
 /// Loads for as long as it was told to.
 pub fn run(arguments: &Bench) -> anyhow::Result<Outcome> {
-    if !(arguments.seconds > 0.0 && arguments.seconds.is_finite()) {
+    if !(arguments.seconds > 0.0 && arguments.seconds <= 86_400.0) {
         bail!("--seconds: expected a positive number, got {}", arguments.seconds);
     }
     let workers = arguments.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));

@@ -17,7 +17,7 @@ use tools::observe::progress::Progress;
 use tools::observe::steps::StepsFile;
 use tools::training::Session;
 use tools::{human, json};
-use trainer::config::AdamW;
+use trainer::config::{AdamW, Decay};
 use trainer::evaluate::{Evaluated, Periodic, Suite};
 use trainer::metrics::{Metrics, ResultsFile};
 use trainer::train::{Trained, epoch_size};
@@ -32,6 +32,8 @@ use crate::run_folder::{self, RunFolder};
 pub struct Launch<'a> {
     /// What was typed.
     pub arguments: &'a Train,
+    /// What the model is called.
+    pub model: &'a str,
     /// All flags with their values.
     pub params: &'a Params,
     /// What they say.
@@ -97,7 +99,7 @@ impl Launch<'_> {
         let within = |name: &str| folder.map_or("None".to_owned(), |run| run.join(name).display().to_string());
         let on = if session.trainer.clip.device().is_cpu() { "cpu" } else { "cuda:0" };
         for (name, value) in [
-            ("model", self.arguments.architecture.name().as_str().to_owned()),
+            ("model", self.model.to_owned()),
             ("device", on.to_owned()),
             ("computed_in", format!("{:?}", session.trainer.clip.precision()).to_lowercase()),
             ("distributed", params::python_bool(false).to_owned()),
@@ -131,6 +133,10 @@ impl Launch<'_> {
         if steps > 0 {
             eprintln!("going on behind epoch {epoch}, step {steps}");
         }
+        let all = size.num_batches / accum * self.config.epochs;
+        if self.config.warmup > all && self.config.decay != Decay::Skipped {
+            eprintln!("warning: --warmup {} is longer than the whole run of {all} steps", self.config.warmup);
+        }
         if epoch >= self.config.epochs {
             eprintln!("nothing is left to train: --epochs {} are done", self.config.epochs);
         }
@@ -138,7 +144,7 @@ impl Launch<'_> {
 
     /// What readers of the results want to know beside them: how much was done, and with what.
     fn facts(&self, session: &Session<'_>) -> anyhow::Result<Box<dyn Fn(u64) -> Metrics>> {
-        let model = self.arguments.architecture.name().as_str().to_owned();
+        let model = self.model.to_owned();
         let per_epoch = epoch_size(&session.loader, &session.start.position).num_samples;
         let per_pair = 3.0 * flops::of(session.trainer.clip.config())?.pair() as f64;
         Ok(Box::new(move |epochs| {
@@ -176,7 +182,7 @@ impl Launch<'_> {
         };
         let (run, checkpoints) = (&folder.path, folder.path.join("checkpoints"));
         std::fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
-        let path = run.join("params.txt");
+        let path = run.join(params::FILE);
         std::fs::write(&path, params).with_context(|| format!("cannot write `{}`", path.display()))?;
         observers.push(Box::new(folder.log()?.observer(every)));
         observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));

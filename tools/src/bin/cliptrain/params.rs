@@ -1,8 +1,12 @@
 //! The resolved configuration: every flag with its value, in open_clip's `name: value` lines, sorted.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use clap::{ArgAction, ArgMatches, Command};
+
+/// The file in a run's folder.
+pub const FILE: &str = "params.txt";
 
 /// Names and values.
 pub type Params = BTreeMap<String, String>;
@@ -24,6 +28,12 @@ pub fn of(command: &Command, matches: &ArgMatches) -> Params {
         params.insert(id.to_owned(), value);
     }
     params
+}
+
+/// What the run in this folder was told its model is called.
+pub fn model_of(run: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(run.join(FILE)).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("model: ")).map(str::to_owned)
 }
 
 /// As Python prints a truth.

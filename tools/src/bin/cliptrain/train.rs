@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use ingest::DownloadReport;
 use model::Device;
 use model::clip::Clip;
-use model::config::Overrides;
+use model::config::{Layers, Overrides};
 use tools::exit::{Hint, Outcome};
 use tools::terminal::Asked;
 use tools::training::{DataSource, Session};
@@ -22,7 +22,7 @@ use trainer::zoo::Name;
 
 use crate::cli::Train;
 use crate::launch::Launch;
-use crate::params::Params;
+use crate::params::{self, Params};
 use crate::resume::{self, From, Scratch};
 use crate::run_folder::{self, RunFolder};
 use crate::{evaluate, processes};
@@ -73,6 +73,8 @@ fn train(arguments: &Train, params: &Params, spec: &str, suite: Suite) -> anyhow
     let from = resume::find(arguments, folder.as_ref().map(|folder| folder.path.as_path()), scratch.path())?;
     let hub = zoo::hub_in(arguments.architecture.cache_dir.as_deref());
     let mut clip = model(arguments, &from, &hub)?;
+    let name = called(arguments, &from, &clip);
+    (config.lr, config.adamw) = arguments.optimization.adamw(&name);
     let statistics = arguments.architecture.apply(&mut clip)?;
     let objective = objective(arguments, &clip, &hub)?;
     let tokenizer = Arc::new(training::tokenizer(&clip, &hub)?);
@@ -86,6 +88,7 @@ fn train(arguments: &Train, params: &Params, spec: &str, suite: Suite) -> anyhow
     let found = Rc::new(RefCell::new(Evaluated::default()));
     let run = Launch {
         arguments,
+        model: &name,
         params,
         config: &config,
         stop: &stop,
@@ -149,6 +152,21 @@ fn objective(arguments: &Train, clip: &Clip, hub: &Hub) -> anyhow::Result<Object
         }
     }
     Ok(Objective::Distillation(Box::new(teacher)))
+}
+
+/// What the model is called, by which the optimizer's constants go: as the flags say, as the run was told that it goes on from, or
+/// as the preset of the same configuration.
+fn called(arguments: &Train, from: &From, clip: &Clip) -> String {
+    let assumed = match arguments.architecture.name() {
+        Name::Given(name) => return name,
+        Name::Assumed(name) => name,
+    };
+    let of_run = from.weights().and_then(|checkpoint| params::model_of(checkpoint.parent()?.parent()?));
+    let of_preset = || trainer::zoo::name_of(clip.config()).map(str::to_owned);
+    of_run.or_else(of_preset).unwrap_or_else(|| match clip.config().vision_cfg.layers {
+        Layers::Blocks(_) => "vit".to_owned(),
+        Layers::Stages(_) => assumed,
+    })
 }
 
 /// The model that the flags name, with the weights that it begins with.
