@@ -11,7 +11,7 @@ mod instructions;
 mod options;
 
 use bytes::Bytes;
-use shards::image::{Channels, Format, ImageError, ImageHeader, JpegScale, Limits, Picture, decode_into, read_header};
+use shards::image::{Channels, Decoder, Format, ImageError, ImageHeader, JpegScale, Limits, Picture, read_header};
 
 use crate::blur::blur;
 use crate::encode::encode;
@@ -43,21 +43,6 @@ pub struct Processed {
     pub hash: Option<String>,
 }
 
-/// Pixels that a thread keeps for its next picture: new ones would each be mapped and cleared by the kernel.
-#[derive(Debug, Default)]
-pub struct Spare(Vec<u8>);
-
-/// What a very large picture needed is not kept for the small ones behind it.
-const MOST_KEPT: usize = 4 << 20;
-
-impl Spare {
-    fn keep(&mut self, pixels: Vec<u8>) {
-        if pixels.capacity() <= MOST_KEPT {
-            self.0 = pixels;
-        }
-    }
-}
-
 /// Makes the stored picture out of a body. Waits for memory.
 ///
 /// # Errors
@@ -67,7 +52,7 @@ pub fn process(
     instructions: &RowInstructions,
     options: &ProcessOptions,
     budget: &DecodeBudget,
-    spare: &mut Spare,
+    decoder: &mut Decoder,
 ) -> Result<Processed, SampleFailure> {
     let body = &fetched.body;
     let hash = options.compute_hash.map(|hash| hash.hex(body));
@@ -89,7 +74,7 @@ pub fn process(
     let exif = options.extract_exif.then(|| tags.to_json());
     drop(tags);
     let original = upright(stored, orientation);
-    let (image, size) = job.picture(orientation, original, spare).map_err(|trouble| match trouble {
+    let (image, size) = job.picture(orientation, original, decoder).map_err(|trouble| match trouble {
         Trouble::Image(error) => failure(&error, fetched),
         Trouble::Sample(failure) => failure,
     })?;
@@ -139,19 +124,24 @@ impl Job<'_> {
     }
 
     /// The encoded picture and its size.
-    fn picture(&self, orientation: Orientation, original: Size, spare: &mut Spare) -> Result<(Bytes, Size), Trouble> {
+    fn picture(
+        &self,
+        orientation: Orientation,
+        original: Size,
+        decoder: &mut Decoder,
+    ) -> Result<(Bytes, Size), Trouble> {
         let (options, geometry) = (self.options, self.geometry(original));
         if self.is_stored_as_it_came(geometry, orientation) {
             // Decoded all the same: a shard holds only pictures that can be read.
-            let decoded = decode_into(self.body, &self.limits, JpegScale::Full, &mut spare.0)?;
-            spare.keep(decoded.pixels);
+            let decoded = decoder.decode(self.body, &self.limits, JpegScale::Full)?;
+            decoder.keep(decoded.pixels);
             return Ok((self.body.clone(), original));
         }
         let scale = decode_scale(&self.header, geometry, original, options);
-        let decoded = on_white(decode_into(self.body, &self.limits, scale, &mut spare.0)?);
+        let decoded = on_white(decoder.decode(self.body, &self.limits, scale)?);
         let picture = match resized(&decoded, geometry, orientation, original, options)? {
             Some(smaller) => {
-                spare.keep(decoded.pixels);
+                decoder.keep(decoded.pixels);
                 smaller
             }
             None => decoded,

@@ -102,7 +102,7 @@ pub(crate) struct SourceCount {
 const MOST_VISITS: u64 = 16;
 
 impl SourceCount {
-    pub(crate) fn has_usable(&mut self) {
+    pub(crate) fn found_usable(&mut self) {
         if !self.is_usable {
             *self = Self { shards: self.shards, is_usable: true, ..Self::default() };
         }

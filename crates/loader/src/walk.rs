@@ -345,7 +345,7 @@ fn candidate(
     let mut stats = context.tally.lock();
     stats.counts.samples += 1;
     if let (Some(picture), Some(caption)) = (&picture, caption) {
-        stats.per_source[source].has_usable();
+        stats.per_source[source].found_usable();
         let (picture, shard) = (Content::Bytes(picture.clone()), sample.shard);
         return Ok(Some(Candidate { key: sample.key, shard, picture, caption, pass, place }));
     }

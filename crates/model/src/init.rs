@@ -71,19 +71,21 @@ pub fn draw(spec: &ParameterSpec, seed: u64, device: &Device) -> Result<Tensor> 
 }
 
 fn normal(values: &mut [f32], stream: Stream, std: f64) {
-    values.par_chunks_mut(TASK).enumerate().for_each(|(task, values)| {
-        fill_normal(values, stream, (task * TASK / 2) as u64, std);
-    });
+    in_tasks(values, |values, first| fill_normal(values, stream, first, std));
 }
 
 /// Fills with pairs: values `2 i` and `2 i + 1` come from `pair(i)`.
 fn fill(values: &mut [f32], pair: impl Fn(u64) -> [f64; 2] + Sync) {
-    values.par_chunks_mut(TASK).enumerate().for_each(|(task, values)| {
-        for (i, values) in values.chunks_mut(2).enumerate() {
-            let drawn = pair((task * TASK / 2 + i) as u64);
-            values.iter_mut().zip(drawn).for_each(|(value, drawn)| *value = drawn as f32);
+    in_tasks(values, |values, first| {
+        for (i, values) in (first..).zip(values.chunks_mut(2)) {
+            values.iter_mut().zip(pair(i)).for_each(|(value, drawn)| *value = drawn as f32);
         }
     });
+}
+
+/// Has all values drawn, a task's at a time, beginning at its first pair.
+fn in_tasks(values: &mut [f32], draw: impl Fn(&mut [f32], u64) + Sync) {
+    values.par_chunks_mut(TASK).enumerate().for_each(|(task, values)| draw(values, (task * TASK / 2) as u64));
 }
 
 #[cfg(test)]

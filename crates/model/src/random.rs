@@ -45,7 +45,7 @@ fn logarithm(x: f64) -> f64 {
     // Below the square root of two or above its inverse, so that the series is short.
     let shifted = x.to_bits().wrapping_sub(std::f64::consts::FRAC_1_SQRT_2.to_bits() & MANTISSA);
     let exponent = (shifted >> 52) as i64 - 1022;
-    let mantissa = f64::from_bits(x.to_bits().wrapping_sub(((exponent) << 52) as u64));
+    let mantissa = f64::from_bits(x.to_bits().wrapping_sub((exponent << 52) as u64));
     let s = (mantissa - 1.0) / (mantissa + 1.0);
     let square = s * s;
     // 2 artanh s = ln((1 + s) / (1 - s)).

@@ -4,12 +4,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use shards::image::Decoder;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::error::{Error, Result};
 use crate::failure::{FailureKind, SampleFailure};
 use crate::fetch::Fetched;
-use crate::process::{DecodeBudget, ProcessOptions, Processed, RowInstructions, Spare, process};
+use crate::process::{DecodeBudget, ProcessOptions, Processed, RowInstructions, process};
+
+/// Bytes of pixels that a thread keeps for its next picture: new ones would each be mapped and cleared by the kernel.
+const MOST_KEPT: usize = 4 << 20;
 
 type Answer = std::result::Result<Processed, SampleFailure>;
 
@@ -67,7 +71,7 @@ impl DecodeThreads {
 }
 
 fn work(queue: &Mutex<mpsc::Receiver<Job>>, options: &ProcessOptions, budget: &DecodeBudget) {
-    let mut spare = Spare::default();
+    let mut decoder = Decoder::keeping(MOST_KEPT);
     loop {
         let job = queue.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
         let Some(Job { fetched, instructions, reply }) = job else { return };
@@ -75,7 +79,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>, options: &ProcessOptions, budget: &D
             continue;
         }
         // A decoder's panic costs its row, not the run.
-        let answer = catch_unwind(AssertUnwindSafe(|| process(&fetched, &instructions, options, budget, &mut spare)));
+        let answer = catch_unwind(AssertUnwindSafe(|| process(&fetched, &instructions, options, budget, &mut decoder)));
         let panicked = |_| Err(SampleFailure::new(FailureKind::Internal, "the decoder panicked"));
         // Nobody waits any more when the run was stopped.
         let _ = reply.send(answer.unwrap_or_else(panicked));

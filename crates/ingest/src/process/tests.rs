@@ -51,7 +51,7 @@ fn run(fetched: &Fetched, options: &ProcessOptions) -> Result<Processed, SampleF
         &RowInstructions::default(),
         options,
         &DecodeBudget::new(options.decode_budget_bytes),
-        &mut Spare::default(),
+        &mut Decoder::default(),
     )
 }
 
@@ -148,11 +148,16 @@ fn a_body_with_another_hash_is_refused() {
     let fetched = jpeg(64, 32);
     let expecting = |hash: &str| RowInstructions { expected_hash: Some(hash.into()), ..RowInstructions::default() };
     let budget = DecodeBudget::new(1 << 30);
-    let kept =
-        process(&fetched, &expecting(&HashKind::Sha256.hex(&fetched.body)), &options(), &budget, &mut Spare::default());
+    let kept = process(
+        &fetched,
+        &expecting(&HashKind::Sha256.hex(&fetched.body)),
+        &options(),
+        &budget,
+        &mut Decoder::default(),
+    );
     assert!(kept.is_ok());
     for wrong in ["", "abc"] {
-        let failure = process(&fetched, &expecting(wrong), &options(), &budget, &mut Spare::default()).unwrap_err();
+        let failure = process(&fetched, &expecting(wrong), &options(), &budget, &mut Decoder::default()).unwrap_err();
         assert_eq!(failure.kind, FailureKind::HashMismatch);
     }
 }
@@ -169,7 +174,7 @@ fn boxes_are_blurred_even_where_bodies_could_be_kept() {
         ..options()
     };
     let blurred =
-        process(&fetched, &instructions, &options, &DecodeBudget::new(1 << 30), &mut Spare::default()).unwrap();
+        process(&fetched, &instructions, &options, &DecodeBudget::new(1 << 30), &mut Decoder::default()).unwrap();
     assert_ne!(blurred.image, fetched.body);
 }
 

@@ -35,7 +35,7 @@ fn sized() -> Vec<Fetched> {
 
 fn run(fetched: &Fetched, boxes: &[RelativeBox], options: &ProcessOptions) -> Result<Processed, SampleFailure> {
     let instructions = RowInstructions { boxes: boxes.to_vec(), expected_hash: None };
-    process(fetched, &instructions, options, &DecodeBudget::new(options.decode_budget_bytes), &mut Spare::default())
+    process(fetched, &instructions, options, &DecodeBudget::new(options.decode_budget_bytes), &mut Decoder::default())
 }
 
 #[test]

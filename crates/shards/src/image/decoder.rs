@@ -1,15 +1,22 @@
 //! Decoding one picture after another without a new buffer for each.
 
-use super::jpeg::{Decompressor, Grey};
-use super::{Format, ImageError, JpegScale, Limits, decode_rgb, recognise};
+use super::jpeg::{self, Decompressor, Grey};
+use super::{Format, ImageError, JpegScale, Limits, Picture, decode, decode_rgb, recognise};
 
 /// A buffer that a very large picture needed is not kept for the small ones behind it.
 const MOST_BYTES_KEPT: usize = 64 << 20;
 
 /// Decodes on one thread; each thread has its own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Decoder {
     pixels: Vec<u8>,
+    most_kept: usize,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        Self::keeping(MOST_BYTES_KEPT)
+    }
 }
 
 /// A picture in somebody's buffer, `[height, width, 3]`, 8 bits.
@@ -24,12 +31,36 @@ pub struct RgbView<'a> {
 }
 
 impl Decoder {
+    /// One that keeps a buffer of so many bytes at most.
+    pub fn keeping(most_kept: usize) -> Self {
+        Self { pixels: Vec::new(), most_kept }
+    }
+
+    /// The same picture that [`decode`] gives, for JPEGs in the decoder's buffer; whoever is done with its pixels gives them
+    /// to [`Decoder::keep`].
+    ///
+    /// # Errors
+    /// Those of [`decode`].
+    pub fn decode(&mut self, bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<Picture, ImageError> {
+        match recognise(bytes)? {
+            Format::Jpeg => jpeg::decode(bytes, limits, scale, &mut self.pixels),
+            _ => decode(bytes, limits, scale),
+        }
+    }
+
+    /// Keeps pixels as the buffer of the next picture.
+    pub fn keep(&mut self, pixels: Vec<u8>) {
+        if pixels.capacity() <= self.most_kept {
+            self.pixels = pixels;
+        }
+    }
+
     /// The same picture that [`decode_rgb`] gives, in the decoder's buffer.
     ///
     /// # Errors
     /// Those of [`decode_rgb`].
     pub fn decode_rgb(&mut self, bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<RgbView<'_>, ImageError> {
-        if self.pixels.capacity() > MOST_BYTES_KEPT {
+        if self.pixels.capacity() > self.most_kept {
             self.pixels = Vec::new();
         }
         let (width, height) = match recognise(bytes)? {

@@ -235,22 +235,6 @@ pub fn decode(bytes: &[u8], limits: &Limits, scale: JpegScale) -> Result<Picture
     decode_as(bytes, limits, scale, Grey16::Scaled)
 }
 
-/// The same in the buffer `spare`, where it serves: that is left empty then. What is in it does not matter.
-///
-/// # Errors
-/// Those of [`decode`].
-pub fn decode_into(
-    bytes: &[u8],
-    limits: &Limits,
-    scale: JpegScale,
-    spare: &mut Vec<u8>,
-) -> Result<Picture, ImageError> {
-    match recognise(bytes)? {
-        Format::Jpeg => jpeg::decode(bytes, limits, scale, spare),
-        _ => decode(bytes, limits, scale),
-    }
-}
-
 /// Decodes as Pillow's `convert("RGB")`: [`decode`], then [`Picture::into_rgb`], but for 16-bit grey, which is clipped at
 /// 255.
 ///

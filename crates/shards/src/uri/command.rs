@@ -1,7 +1,7 @@
 //! Commands that do no more than fetch one object, and the address that they fetch.
 
 /// What the shell would take apart, or put something in place of; a command with one of them is left as it is.
-const SHELL: &str = "'\"\\\\$`|;&<>(){}*?~#!\n";
+const SHELL: &str = "'\"\\$`|;&<>(){}*?~#!\n";
 
 /// Options that change how much is told, not what is fetched.
 const QUIET: [&str; 9] =

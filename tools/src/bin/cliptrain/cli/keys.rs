@@ -9,6 +9,13 @@ use loader::{CaptionSource, EvalPairs, ShardSpec};
 use tools::exit::Hint;
 use tools::training::{DataSource, table};
 
+/// What the flags are where nothing is said, as in open_clip.
+const SEPARATOR: &str = "\\t";
+const IMG_KEY: &str = "filepath";
+const CSV_CAPTION_KEY: &str = "title";
+const IMAGE_KEY: &str = "jpg;png;jpeg;webp";
+const CAPTION_KEY: &str = "txt";
+
 /// Where pictures and captions stand.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Data")]
@@ -17,19 +24,19 @@ pub struct Keys {
     #[arg(long, value_enum, default_value_t = DatasetType::Auto)]
     pub dataset_type: DatasetType,
     /// Between the cells of a CSV file; \t for tab
-    #[arg(long, value_name = "CHAR", default_value = "\\t", allow_hyphen_values = true)]
+    #[arg(long, value_name = "CHAR", default_value = SEPARATOR, allow_hyphen_values = true)]
     pub csv_separator: String,
     /// Column of the paths of pictures
-    #[arg(long, value_name = "NAME", default_value = "filepath")]
+    #[arg(long, value_name = "NAME", default_value = IMG_KEY)]
     pub csv_img_key: String,
     /// Column of the captions
-    #[arg(long, value_name = "NAME", default_value = "title")]
+    #[arg(long, value_name = "NAME", default_value = CSV_CAPTION_KEY)]
     pub csv_caption_key: String,
     /// Extensions of pictures in shards, the first that a sample has
-    #[arg(long, value_name = "A;B", default_value = "jpg;png;jpeg;webp")]
+    #[arg(long, value_name = "A;B", default_value = IMAGE_KEY)]
     pub image_key: String,
     /// Extensions of captions, with weights where one of several is drawn: `txt`, `txt=1;syn.txt=3`, `json:alt=0.5;txt=1`
-    #[arg(long, value_name = "KEY[=WEIGHT];…", default_value = "txt")]
+    #[arg(long, value_name = "KEY[=WEIGHT];…", default_value = CAPTION_KEY)]
     pub caption_key: String,
     /// The same as --caption-key json:KEY
     #[arg(long, value_name = "KEY", conflicts_with = "caption_key")]
@@ -81,13 +88,13 @@ impl Keys {
     /// The flags that were given and change nothing for data of this kind, with the reason.
     pub fn without_effect(&self, source: &DataSource) -> Vec<String> {
         let of_tables = [
-            ("--csv-separator", self.csv_separator != "\\t"),
-            ("--csv-img-key", self.csv_img_key != "filepath"),
-            ("--csv-caption-key", self.csv_caption_key != "title"),
+            ("--csv-separator", self.csv_separator != SEPARATOR),
+            ("--csv-img-key", self.csv_img_key != IMG_KEY),
+            ("--csv-caption-key", self.csv_caption_key != CSV_CAPTION_KEY),
         ];
         let of_shards = [
-            ("--image-key", self.image_key != "jpg;png;jpeg;webp"),
-            ("--caption-key", self.caption_key != "txt"),
+            ("--image-key", self.image_key != IMAGE_KEY),
+            ("--caption-key", self.caption_key != CAPTION_KEY),
             ("--json-text-key", self.json_text_key.is_some()),
         ];
         let (flags, kind) = match source {
