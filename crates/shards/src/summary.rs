@@ -112,9 +112,10 @@ pub fn read_sizes(folder: &Folder) -> Result<BTreeMap<String, u64>> {
 /// When the file is there and is no such table, or its place cannot be reached.
 pub fn read_sizes_beside(uri: &ShardUri) -> Result<BTreeMap<String, u64>> {
     let Some(text) = store::read_beside(uri, SIZES)? else { return Ok(BTreeMap::new()) };
-    let broken =
-        |reason: serde_json::Error| Error::Source { uri: uri.to_string(), reason: format!("{SIZES}: {reason}") };
-    serde_json::from_slice(&text).map_err(broken)
+    let shard = uri.to_string();
+    let folder = shard.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    serde_json::from_slice(&text)
+        .map_err(|e| Error::Table { path: PathBuf::from(format!("{folder}{SIZES}")), reason: e.to_string() })
 }
 
 /// Writes the `sizes.json` of `folder`: the samples of each shard that is complete by its summary, and what the file

@@ -68,6 +68,13 @@ impl Command {
         self
     }
 
+    /// Writes standard output to this instead of keeping it.
+    #[must_use]
+    pub fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.inner.stdout(to);
+        self
+    }
+
     /// Gives up after this time instead of two minutes.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {

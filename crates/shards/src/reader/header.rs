@@ -15,8 +15,10 @@ pub(super) struct Header {
 pub(super) enum Kind {
     /// A file, its content behind the header.
     File,
-    /// A link, folder or device: nothing behind the header, whatever its size says.
-    WithoutContent,
+    /// A link or device: nothing behind the header, whatever its size says.
+    Link,
+    /// A folder: nothing behind the header either.
+    Folder,
     /// Content that is passed over: global pax records, long link names, kinds not known.
     Passed,
     /// pax records for the next member.
@@ -37,11 +39,15 @@ impl Header {
             return Err(format!("expected a tar header, its checksum is wrong (starts with `{start}`)"));
         }
         let name = name(block);
-        let size = number(&block[124..136]).ok_or("a header's size is no number")?;
+        let size = number(&block[124..136]).ok_or_else(|| {
+            let got = block[124..136].escape_ascii();
+            format!("expected the size of member `{name}` in octal digits, got `{got}`")
+        })?;
         let kind = match block[156] {
-            0 if name.ends_with('/') => Kind::WithoutContent,
+            0 if name.ends_with('/') => Kind::Folder,
             0 | b'0' | b'7' => Kind::File,
-            b'1'..=b'6' => Kind::WithoutContent,
+            b'5' => Kind::Folder,
+            b'1'..=b'6' => Kind::Link,
             b'x' | b'X' => Kind::PaxRecords,
             b'L' => Kind::LongName,
             b'S' => Kind::Sparse,

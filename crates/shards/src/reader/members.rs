@@ -37,6 +37,8 @@ pub(super) enum Stop {
 pub(super) struct Members<R> {
     blocks: Blocks<R>,
     pub(super) max_member_bytes: u64,
+    /// Links, devices, and files that their names make part of no sample; not folders and reserved names.
+    pub(super) left_out: u64,
 }
 
 /// What extension headers say of the member behind them.
@@ -48,7 +50,7 @@ struct Overrides {
 
 impl<R: Read> Members<R> {
     pub(super) fn new(source: R, max_member_bytes: u64) -> Self {
-        Self { blocks: Blocks::new(source), max_member_bytes }
+        Self { blocks: Blocks::new(source), max_member_bytes, left_out: 0 }
     }
 
     /// The next file member whose name makes it part of a sample. Its content has to be taken, or passed over, before the
@@ -73,15 +75,17 @@ impl<R: Read> Members<R> {
                     let reason = format!("member `{}` is sparse, which is not supported", header.name);
                     return Err(Stop::Malformed { offset, reason });
                 }
-                Kind::File | Kind::Passed | Kind::WithoutContent => {}
+                Kind::File | Kind::Passed | Kind::Link | Kind::Folder => {}
             }
             let Overrides { long_name, pax } = std::mem::take(&mut overrides);
             let name = pax.path.or(long_name).unwrap_or(header.name);
             let size = pax.size.unwrap_or(header.size);
-            if header.kind == Kind::File && belongs_to_a_sample(&name) {
+            let is_reserved = is_reserved(&name);
+            if header.kind == Kind::File && !is_reserved && split_name(&name).is_some() {
                 return Ok(Event::Member(Entry { name, offset: start, size }));
             }
-            if header.kind != Kind::WithoutContent {
+            self.left_out += u64::from(matches!(header.kind, Kind::File | Kind::Link) && !is_reserved);
+            if matches!(header.kind, Kind::File | Kind::Passed) {
                 self.pass_over(&Entry { name, offset: start, size })?;
             }
             start = self.blocks.offset();
@@ -167,11 +171,10 @@ fn failed(offset: u64, name: Option<String>, error: &io::Error) -> Stop {
     Stop::Cut { offset, reason: IncompleteReason::Source(error.to_string()), name }
 }
 
-/// webdataset's rules: a key and an extension, and no first folder or root name like `__x__`.
-fn belongs_to_a_sample(name: &str) -> bool {
-    let is_reserved = match name.split_once('/') {
+/// webdataset's rule: the first folder, or the name at the root, is like `__x__`.
+fn is_reserved(name: &str) -> bool {
+    match name.split_once('/') {
         None => name.starts_with("__") && name.ends_with("__"),
         Some((folder, _)) => folder.len() >= 4 && folder.starts_with("__") && folder.ends_with("__"),
-    };
-    !is_reserved && split_name(name).is_some()
+    }
 }

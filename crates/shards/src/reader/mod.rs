@@ -64,8 +64,8 @@ pub enum IncompleteReason {
     NoEndMarker,
     /// More than zeros follows the end marker: another tar, perhaps.
     BytesAfterEnd,
-    /// A block is not what tar asks for; the reader returned the error.
-    Malformed,
+    /// A block is not what tar asks for, and what it is; the reader returned the error.
+    Malformed(String),
     /// The source failed: a broken connection, a command that exits with an error.
     Source(String),
 }
@@ -78,7 +78,7 @@ impl IncompleteReason {
             Self::CutInData => "cut_in_data",
             Self::NoEndMarker => "no_end_marker",
             Self::BytesAfterEnd => "bytes_after_end",
-            Self::Malformed => "malformed",
+            Self::Malformed(_) => "malformed",
             Self::Source(_) => "source",
         }
     }
@@ -91,8 +91,7 @@ impl fmt::Display for IncompleteReason {
             Self::CutInData => f.write_str("cut within a member's content"),
             Self::NoEndMarker => f.write_str("ends without the end marker"),
             Self::BytesAfterEnd => f.write_str("more than zeros follows the end marker"),
-            Self::Malformed => f.write_str("malformed"),
-            Self::Source(reason) => f.write_str(reason),
+            Self::Malformed(reason) | Self::Source(reason) => f.write_str(reason),
         }
     }
 }
@@ -157,6 +156,11 @@ impl<R: Read> ShardReader<R> {
         }
     }
 
+    /// What the shard is called.
+    pub fn shard(&self) -> &str {
+        &self.shard
+    }
+
     /// Takes a tar without end marker for whole where this says so.
     #[must_use]
     pub fn with_proof(mut self, proof: Proof) -> Self {
@@ -175,6 +179,18 @@ impl<R: Read> ShardReader<R> {
     pub fn with_max_member_bytes(mut self, bytes: u64) -> Self {
         self.members.max_member_bytes = bytes;
         self
+    }
+
+    /// Members so far that are part of no sample, though they may have been meant to: links, devices, files without an
+    /// extension. Folders, global headers and reserved names such as `__meta__` are none.
+    pub fn members_left_out(&self) -> u64 {
+        self.members.left_out
+    }
+
+    /// How many samples its writer recorded, where the shard is complete and has another number.
+    pub fn miscount(&self) -> Option<u64> {
+        let Some(ShardEnd::Complete { samples }) = &self.end else { return None };
+        self.proof.samples.filter(|recorded| recorded != samples)
     }
 
     /// The key of the last sample that was passed over.
@@ -243,8 +259,9 @@ impl<R: Read> ShardReader<R> {
             }
             Stop::Cut { offset, reason, name } => (offset, reason, name),
             Stop::Malformed { offset, reason } => {
-                self.trouble = Some(Error::Malformed { shard: self.shard.to_string(), offset, reason });
-                (offset, IncompleteReason::Malformed, None)
+                let shard = self.shard.to_string();
+                self.trouble = Some(Error::Malformed { shard, offset, reason: reason.clone() });
+                (offset, IncompleteReason::Malformed(reason), None)
             }
         };
         let mut key = name.as_deref().and_then(split_name).map(|(key, _)| SampleKey::new(key));

@@ -99,7 +99,7 @@ fn a_damaged_header_is_an_error_at_its_offset() {
     let (samples, error, end) = read(&bytes[..]);
     assert_eq!(keys(&samples), ["0"]);
     assert!(matches!(error, Some(Error::Malformed { offset: 2560, .. })), "{error:?}");
-    assert!(matches!(end, ShardEnd::Incomplete { reason: IncompleteReason::Malformed, offset: 2560, .. }));
+    assert!(matches!(end, ShardEnd::Incomplete { reason: IncompleteReason::Malformed(_), offset: 2560, .. }));
 }
 
 #[test]
@@ -179,6 +179,59 @@ fn compression_is_recognised_by_content_and_a_cut_stream_is_heard() {
 }
 
 #[test]
+fn joined_streams_and_zeros_behind_them_are_read_as_one() {
+    let whole = three_samples();
+    let parts = whole.split_at(whole.len() / 2);
+    for ((name, first), (_, second)) in compressed(parts.0).into_iter().zip(compressed(parts.1)) {
+        for zeros in [0, 4, 1024, 300_000] {
+            let bytes = [&first[..], &second, &vec![0; zeros]].concat();
+            let (samples, _, end) = read(unpacked(Box::new(io::Cursor::new(bytes))).unwrap());
+            assert_eq!((samples.len(), end), (3, ShardEnd::Complete { samples: 3 }), "{name}, {zeros} zeros");
+        }
+        let bytes = [&first[..], &second, b"more"].concat();
+        let (samples, _, end) = read(unpacked(Box::new(io::Cursor::new(bytes))).unwrap());
+        let is_heard = matches!(end, ShardEnd::Incomplete { reason: IncompleteReason::Source(_), .. });
+        assert!(samples.len() == 3 && is_heard, "{name}: {end:?}");
+    }
+}
+
+#[test]
+fn members_that_belong_to_no_sample_are_counted() {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut add = |name: &str, kind: tar::EntryType| {
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        header.set_link_name("a.jpg").unwrap();
+        builder.append_data(&mut header, name, &[][..]).unwrap();
+    };
+    add("d/", tar::EntryType::Directory);
+    add("__meta__/x.jpg", tar::EntryType::Regular);
+    for (name, kind) in [
+        ("a.jpg", tar::EntryType::Regular),
+        ("b.jpg", tar::EntryType::Link),
+        ("c.jpg", tar::EntryType::Symlink),
+        ("README", tar::EntryType::Regular),
+    ] {
+        add(name, kind);
+    }
+    let bytes = builder.into_inner().unwrap();
+    let mut reader = ShardReader::new("t.tar", &bytes[..]);
+    assert_eq!((reader.by_ref().count(), reader.members_left_out()), (1, 3));
+}
+
+#[test]
+fn a_count_that_is_not_the_recorded_one_is_told() {
+    for (recorded, told) in [(None, None), (Some(3), None), (Some(4), Some(4))] {
+        let proof = Proof { samples: recorded, ..Proof::default() };
+        let bytes = three_samples();
+        let mut reader = ShardReader::new("t.tar", &bytes[..]).with_proof(proof);
+        assert_eq!(reader.miscount(), None);
+        assert_eq!((reader.by_ref().count(), reader.miscount()), (3, told));
+    }
+}
+
+#[test]
 fn samples_that_are_passed_over_count_and_are_not_delivered() {
     let bytes = three_samples();
     let (all, _, _) = read(&bytes[..]);
@@ -221,7 +274,7 @@ proptest::proptest! {
         let kept = cut.min(bytes.len());
         let (samples, error, end) = read(&bytes[..kept]);
         proptest::prop_assert!(samples.len() <= 6);
-        let is_malformed = matches!(end, ShardEnd::Incomplete { reason: IncompleteReason::Malformed, .. });
+        let is_malformed = matches!(end, ShardEnd::Incomplete { reason: IncompleteReason::Malformed(_), .. });
         proptest::prop_assert!(error.is_none() || is_malformed);
     }
 

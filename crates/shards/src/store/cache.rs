@@ -88,7 +88,7 @@ impl Cache {
 }
 
 /// The mark of what is at `uri`, and its length; `None` where copies would be of no use.
-fn state(uri: &ShardUri) -> Result<Option<(String, u64)>> {
+pub(super) fn state(uri: &ShardUri) -> Result<Option<(String, u64)>> {
     match uri {
         ShardUri::Http(url) => http::state(url),
         ShardUri::S3 { bucket, key } => {

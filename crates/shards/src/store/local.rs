@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::remote::{block_on, patience};
 use crate::error::{Error, Result};
@@ -21,6 +21,17 @@ const FULL_DISK_PAUSES: [u64; 5] = [1, 2, 4, 8, 15];
 
 /// Large enough that a shard is written in few system calls.
 const BUFFER_BYTES: usize = 1 << 18;
+
+/// What tells one state of a file from another: its length, and when it changed last in nanoseconds since 1970.
+///
+/// # Errors
+/// When there is no such file.
+pub fn state(path: &Path) -> Result<String> {
+    let about = fs::metadata(path).map_err(Error::io("look at", path))?;
+    let changed = about.modified().map_err(Error::io("look at", path))?;
+    let since_1970 = changed.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("{} {}", about.len(), since_1970.as_nanos()))
+}
 
 /// A file that gets its name only when it is sealed; dropped unsealed, it vanishes.
 #[derive(Debug)]

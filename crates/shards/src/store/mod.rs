@@ -41,6 +41,18 @@ pub fn open(uri: &ShardUri) -> Result<Box<dyn Read + Send>> {
     }
 }
 
+/// What tells one state of the bytes at `uri` from another: their length, and when they changed last or the mark that
+/// their server gives them. `None` for a command, and where a server gives no mark.
+///
+/// # Errors
+/// When there is nothing at `uri`, or it cannot be asked.
+pub fn state(uri: &ShardUri) -> Result<Option<String>> {
+    match uri {
+        ShardUri::Local(path) => local::state(path).map(Some),
+        _ => Ok(cache::state(uri)?.map(|(mark, length)| format!("{length} {mark}"))),
+    }
+}
+
 /// A small file beside shards (`sizes.json`): `name` in the folder that the shard at `uri` is in. `None` where there is
 /// none, or where the shard has no folder.
 ///
