@@ -1,14 +1,15 @@
 //! What all threads of a loader look at, and the verdict that there is nothing to train on.
 
+use std::io::Read;
 use std::sync::Arc;
 
-use shards::reader::Proof;
+use shards::reader::{Proof, ShardReader};
 use shards::uri::ShardUri;
 
 use crate::config::{LoaderConfig, Sampling};
 use crate::error::{Error, Result, Seen};
 use crate::plan::Plan;
-use crate::stats::Tally;
+use crate::stats::{Tally, is_worth_a_line};
 use crate::table::Table;
 
 /// Passes in a row that may give a stream nothing before it gives up. One pass of a stream that reads every shard leaves
@@ -60,23 +61,36 @@ impl Context {
         Err(self.no_usable_sample(&format!("the source that begins with `{first}`")))
     }
 
+    /// Counts a shard that was read to its end, and what was passed over in it.
+    pub(crate) fn count_complete<R: Read>(&self, samples: u64, reader: &ShardReader<R>) {
+        let mut counted = self.tally.lock();
+        let counts = &mut counted.counts;
+        counts.shards_complete += 1;
+        counts.members_left_out += reader.members_left_out();
+        let Some(recorded) = reader.miscount() else { return };
+        counts.shards_miscounted += 1;
+        if is_worth_a_line(counts.shards_miscounted) {
+            let shard = reader.shard();
+            tracing::warn!("shard `{shard}` has {samples} samples; sizes.json or its _stats.json says {recorded}");
+        }
+    }
+
     pub(crate) fn no_usable_sample(&self, whence: &str) -> Error {
         let counted = self.tally.lock();
         let stats = &counted.counts;
         let listed = |(extension, count): (&String, &u64)| format!("{extension} ({count})");
         let extensions: Vec<String> = stats.extensions_left_out.iter().map(listed).collect();
-        let malformed = stats.shards_incomplete.get("malformed").copied().unwrap_or(0);
         let captions: Vec<_> = self.config.captions.iter().map(|source| source.name()).collect();
         let seen = Seen {
             samples: stats.samples,
             missing_image: stats.missing_image,
             missing_caption: stats.missing_caption,
             undecodable: stats.undecodable.values().sum(),
-            shards_unusable: stats.shards_failed + malformed,
+            bad_shards: counted.bad_shards,
             trouble: counted.last_trouble.clone(),
             image_extensions: self.config.image_extensions.join(", "),
             captions: captions.join(", "),
-            extensions: if extensions.is_empty() { "none".into() } else { extensions.join(", ") },
+            extensions: extensions.join(", "),
         };
         Error::NoUsableSample { whence: whence.into(), seen: Box::new(seen) }
     }

@@ -140,10 +140,10 @@ pub enum Error {
     },
 }
 
-/// What was read where nothing could be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What was read where nothing could be used, since the loader was made: shards that were read again count again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Samples read since the loader was made.
+    /// Samples read.
     pub samples: u64,
     /// Of these, without a picture.
     pub missing_image: u64,
@@ -151,32 +151,42 @@ pub struct Seen {
     pub missing_caption: u64,
     /// Pictures that did not decode.
     pub undecodable: u64,
-    /// Shards that could not be opened or were malformed.
-    pub shards_unusable: u64,
+    /// Shards that could not be opened, or not be read to a proper end.
+    pub bad_shards: u64,
     /// What was wrong with the last one.
     pub trouble: Option<String>,
     /// Extensions that count as pictures.
     pub image_extensions: String,
     /// Where captions are looked for.
     pub captions: String,
-    /// Extensions met, with how often.
+    /// Extensions met in samples that lack something, with how often; empty where there were none.
     pub extensions: String,
 }
 
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (samples, shards) = (self.samples, self.shards_unusable);
-        write!(f, "{samples} samples read, {} without a picture ({}), ", self.missing_image, self.image_extensions)?;
-        write!(
-            f,
-            "{} without a caption ({}), {} not decodable, ",
-            self.missing_caption, self.captions, self.undecodable
-        )?;
-        write!(f, "{shards} shards not readable")?;
-        if let Some(trouble) = &self.trouble {
-            write!(f, " (the last: {trouble})")?;
+        write!(f, "{} samples read", self.samples)?;
+        for (count, what, where_from) in [
+            (self.missing_image, "without a picture", &self.image_extensions),
+            (self.missing_caption, "with a picture and no caption, or a blank one", &self.captions),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what} (looked for: {where_from})")?;
+            }
         }
-        write!(f, "; extensions seen: {}", self.extensions)
+        if self.undecodable > 0 {
+            write!(f, ", {} not decodable", self.undecodable)?;
+        }
+        if self.bad_shards > 0 {
+            write!(f, "; shards not whole or not readable: {}", self.bad_shards)?;
+        }
+        if let Some(trouble) = &self.trouble {
+            write!(f, ", the last: {trouble}")?;
+        }
+        if !self.extensions.is_empty() {
+            write!(f, "; extensions seen: {}", self.extensions)?;
+        }
+        Ok(())
     }
 }
 

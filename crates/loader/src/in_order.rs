@@ -38,8 +38,8 @@ impl Iterator for ShardSamples {
         if let Some(reader) = &mut self.reader {
             match reader.next() {
                 Some(Ok(sample)) => return Some(Ok(sample)),
-                Some(Err(error)) => self.trouble = Some(error.to_string()),
-                None => self.trouble = reader.end().and_then(incomplete),
+                // The end of the shard says what the error is.
+                Some(Err(_)) | None => self.trouble = reader.end().and_then(incomplete),
             }
             self.reader = None;
         }

@@ -25,6 +25,10 @@ pub struct LoaderStats {
     pub undecodable: BTreeMap<String, u64>,
     /// Shards read to their end.
     pub shards_complete: u64,
+    /// Of these, shards that have another number of samples than was recorded of them.
+    pub shards_miscounted: u64,
+    /// Members of whole shards that are part of no sample: links, devices, files without an extension.
+    pub members_left_out: u64,
     /// Shards that ended early, by what is missing.
     pub shards_incomplete: BTreeMap<String, u64>,
     /// Shards that could not be opened.
@@ -49,6 +53,7 @@ impl LoaderStats {
         self.undecodable.iter().for_each(|(kind, count)| add(*count, &format!("samples undecodable ({kind})")));
         self.shards_incomplete.iter().for_each(|(kind, count)| add(*count, &format!("shards incomplete ({kind})")));
         add(self.shards_failed, "shards not opened");
+        add(self.members_left_out, "members that are no files or have no extension");
         (!losses.is_empty()).then(|| losses.join(", "))
     }
 

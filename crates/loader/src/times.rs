@@ -93,6 +93,10 @@ pub enum Bottleneck {
     Reading,
     /// Decoding: more `workers` where there are cores for them.
     Decoding,
+    /// Crop, resize and colour, on the same threads.
+    Transforming,
+    /// The tokenizer, on the same threads.
+    Tokenizing,
 }
 
 /// Where time went since the loader was made. Milliseconds are of one thread, for each sample.
@@ -129,11 +133,23 @@ impl Bottleneck {
             Self::Training => "training",
             Self::Reading => "reading",
             Self::Decoding => "decoding",
+            Self::Transforming => "crop and resize",
+            Self::Tokenizing => "tokenizing",
         }
     }
 }
 
 impl Times {
+    /// What takes most of the time of the threads that decode.
+    fn busiest(&self) -> Bottleneck {
+        let (decode, transform, tokenize) = (self.decode.sum(), self.transform.sum(), self.tokenize.sum());
+        match decode.max(transform).max(tokenize) {
+            most if most == decode => Bottleneck::Decoding,
+            most if most == transform => Bottleneck::Transforming,
+            _ => Bottleneck::Tokenizing,
+        }
+    }
+
     /// The times by now, of a loader that gives batches since `started` with so many decoding threads.
     pub(crate) fn metrics(&self, started: Instant, examples: u64) -> LoaderMetrics {
         let wall = started.elapsed().as_nanos().max(1) as f64;
@@ -144,7 +160,7 @@ impl Times {
         } else if self.starved.sum() as f64 > 0.5 * self.stall.sum() as f64 {
             Bottleneck::Reading
         } else {
-            Bottleneck::Decoding
+            self.busiest()
         };
         LoaderMetrics {
             stall_share,
@@ -165,6 +181,20 @@ impl Times {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_bottleneck_is_what_threads_spend_most_on() {
+        let times = Times::default();
+        assert_eq!(times.metrics(Instant::now(), 0).bottleneck, Bottleneck::Training);
+        times.stall.add(Duration::from_secs(60));
+        assert_eq!(times.metrics(Instant::now(), 0).bottleneck, Bottleneck::Decoding);
+        times.transform.add(Duration::from_secs(1));
+        assert_eq!(times.metrics(Instant::now(), 0).bottleneck, Bottleneck::Transforming);
+        times.tokenize.add(Duration::from_secs(2));
+        assert_eq!(times.metrics(Instant::now(), 0).bottleneck, Bottleneck::Tokenizing);
+        times.starved.add(Duration::from_secs(31));
+        assert_eq!(times.metrics(Instant::now(), 0).bottleneck, Bottleneck::Reading);
+    }
 
     #[test]
     fn quantiles_are_within_a_bin() {

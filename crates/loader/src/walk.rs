@@ -202,33 +202,32 @@ impl ShardWalk {
         let Some(open) = &mut self.open else { return Ok(Taken::Nothing) };
         let next = open.reader.next();
         self.context.tally.times().read.add(started.elapsed());
-        let trouble = match next {
+        let end = match next {
             Some(Ok(sample)) if !open.must_match => return Ok(Taken::Sample(sample)),
             Some(Ok(sample)) => {
                 open.must_match = false;
                 if open.reader.passed_key() == open.last.as_ref() {
                     return Ok(Taken::Sample(sample));
                 }
-                Some("it has other samples than before".to_owned())
+                None
             }
-            Some(Err(error)) => Some(error.to_string()),
-            None => None,
+            // The end of the shard says what the error is.
+            Some(Err(_)) | None => open.reader.end().cloned(),
         };
-        let end = open.reader.end().cloned();
-        self.shard_ended(trouble, end)?;
+        self.shard_ended(end)?;
         Ok(Taken::Nothing)
     }
 
-    /// Decides what follows where a shard gives no more samples.
-    fn shard_ended(&mut self, trouble: Option<String>, end: Option<ShardEnd>) -> Result<()> {
+    /// Decides what follows where a shard gives no more samples; `None` where it is not the one that was begun.
+    fn shard_ended(&mut self, end: Option<ShardEnd>) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
         let (reason, offset, key) = match end {
-            Some(ShardEnd::Complete { .. }) if trouble.is_none() => {
-                self.context.tally.lock().counts.shards_complete += 1;
+            Some(ShardEnd::Complete { samples }) => {
+                self.context.count_complete(samples, &open.reader);
                 return self.leave();
             }
             Some(ShardEnd::Incomplete { reason, offset, key, .. }) => (reason, offset, key),
-            _ => (IncompleteReason::Malformed, 0, None),
+            None => (IncompleteReason::Malformed("it has other samples than before".to_owned()), 0, None),
         };
         let visit = open.visit.clone();
         let may_pass = matches!(reason, IncompleteReason::Source(_)) && !self.stop.is_set();
@@ -242,18 +241,16 @@ impl ShardWalk {
                 self.open = Some(Open { reader, visit, tries: tries + 1, last, ends_at, must_match });
                 return Ok(());
             }
-            return self.incomplete(&visit, reason, offset, key, trouble);
         }
-        self.incomplete(&visit, reason, offset, key, trouble)
+        self.incomplete(&visit, &reason, offset, key)
     }
 
     fn incomplete(
         &mut self,
         visit: &Visit,
-        reason: IncompleteReason,
+        reason: &IncompleteReason,
         offset: u64,
         key: Option<SampleKey>,
-        trouble: Option<String>,
     ) -> Result<()> {
         let count = {
             let mut stats = self.context.tally.lock();
@@ -263,7 +260,7 @@ impl ShardWalk {
         };
         let (shard, samples) = (self.shard(visit).name.to_string(), self.at.sample);
         let lost = key.map(|key| format!(", sample `{key}` is lost")).unwrap_or_default();
-        let reason = trouble.unwrap_or_else(|| reason.to_string());
+        let reason = reason.to_string();
         let told = format!("shard `{shard}` is incomplete: {reason} (at byte {offset}, after {samples} samples{lost})");
         let error = || Error::ShardIncomplete { shard, reason, offset, samples };
         self.give_up(visit, samples, count, &told, error)

@@ -51,6 +51,20 @@ fn what_cannot_be_used_is_counted_and_named() {
     }
 }
 
+#[test]
+fn what_a_whole_shard_has_beside_its_samples_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = [("a.jpg", &jpeg(1)[..]), ("a.txt", b"words"), ("README", b"none"), ("LICENSE", b"none")];
+    std::fs::write(folder.path().join("0.tar"), support::tarball(files)).unwrap();
+    std::fs::write(folder.path().join("sizes.json"), r#"{"0.tar": 5}"#).unwrap();
+    let mut config = config(folder.path(), "0");
+    (config.num_samples, config.batch_size) = (Some(1), 1);
+    let (_, loader) = epoch(&config);
+    let stats = loader.stats();
+    assert_eq!((stats.shards_miscounted, stats.members_left_out), (stats.shards_complete, 2 * stats.shards_complete));
+    assert!(stats.losses().unwrap().contains("members that are no files"), "{stats:?}");
+}
+
 fn first_error(config: &LoaderConfig) -> String {
     let mut batches = Loader::new(config.clone()).unwrap().batches();
     let error = batches.find_map(Result::err).unwrap();
@@ -71,9 +85,9 @@ fn nothing_to_train_on_is_an_error_and_no_endless_loop() {
     }
     let cases = [
         ("0", "extensions seen: jpeg2000 ("),
-        ("1", "0 without a caption (txt), "),
-        ("2", "extensions seen: caption ("),
-        ("9", "0 samples read"),
+        ("1", " not decodable"),
+        ("2", "with a picture and no caption, or a blank one (looked for: txt); extensions seen: caption ("),
+        ("9", "0 samples read; shards not whole or not readable: "),
     ];
     for (shard, expected) in cases {
         for sampling in [Sampling::Once, Sampling::Epochless, Sampling::Resampled] {
@@ -81,8 +95,9 @@ fn nothing_to_train_on_is_an_error_and_no_endless_loop() {
             (config.num_samples, config.sampling) = (Some(4), sampling);
             let message = first_error(&config);
             assert!(message.contains(expected), "expected `{expected}` in `{message}`");
-            assert_eq!(message.contains(" 0 not decodable"), shard != "1", "{message}");
-            assert_eq!(message.contains(" 0 shards not readable"), shard != "9", "{message}");
+            // What did not happen is not told.
+            assert_eq!(message.contains("not decodable"), shard == "1", "{message}");
+            assert_eq!(message.contains("not readable"), shard == "9", "{message}");
         }
     }
 }
