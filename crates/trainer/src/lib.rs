@@ -13,6 +13,7 @@ pub mod config;
 pub mod error;
 pub mod evaluate;
 pub mod finetune;
+mod fingerprint;
 pub mod input;
 pub mod interpolate;
 pub mod metrics;
@@ -30,5 +31,6 @@ pub mod zoo;
 
 pub use config::TrainConfig;
 pub use error::{Error, Result};
+pub use fingerprint::fingerprint;
 pub use observer::{Evaluator, Observer};
 pub use report::{Saved, StepReport, TrainReport};

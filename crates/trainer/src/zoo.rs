@@ -9,9 +9,9 @@ use model::clip::Clip;
 use model::config::{ClipConfig, ModelConfig, Overrides, PreprocessConfig};
 use model::presets;
 use model::tokenizer::Tokenizer;
-use model::weights::{CONFIG_FILE, model_file};
+use model::weights::{CONFIG_FILE, MODEL_FILES, model_file};
 
-use crate::checkpoint::differences;
+use crate::checkpoint::{self, differences};
 use crate::error::{Error, Result};
 use crate::input;
 use crate::pretrained::{self, Hub, Source};
@@ -92,15 +92,15 @@ pub fn model(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Clip> {
             clip.set_preprocess(config.preprocess_cfg);
             return Ok(clip);
         }
-        Some(Source::Path(folder)) if folder.is_dir() => {
-            let config = folder.join(CONFIG_FILE);
-            let config = if config.is_file() { own(ModelConfig::read(&config)?)? } else { named()? };
-            if let Name::Given(name) = &wanted.model {
+        Some(Source::Path(path)) => {
+            let (folder, file) = weights_at(path)?;
+            let config = folder.map(|folder| folder.join(CONFIG_FILE)).filter(|config| config.is_file());
+            let config = config.map_or_else(named, |config| own(ModelConfig::read(&config)?))?;
+            if let (Name::Given(name), Some(folder)) = (&wanted.model, folder) {
                 agree(name, &named()?.model_cfg, folder, &config.model_cfg)?;
             }
-            (config, model_file(folder))
+            (config, file)
         }
-        Some(Source::Path(file)) => (named()?, file.clone()),
         Some(Source::Repository(repository)) => {
             let weights = pretrained::of_repository(repository, hub)?;
             (own(weights.config)?, weights.file)
@@ -111,6 +111,27 @@ pub fn model(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Clip> {
         }
     };
     Ok(Clip::load_weights(config, &file, device)?)
+}
+
+/// The file of weights that a path means, and the folder whose configuration is theirs: the path itself, or the one around a
+/// file that is called as those of such a folder are.
+fn weights_at(path: &Path) -> Result<(Option<&Path>, PathBuf)> {
+    if !path.is_dir() {
+        let is_usual = path.file_name().is_some_and(|name| MODEL_FILES.iter().any(|usual| name == *usual));
+        return Ok((path.parent().filter(|_| is_usual), path.to_owned()));
+    }
+    let file = model_file(path);
+    if !file.exists()
+        && let Some(checkpoint) = checkpoint::newest(&path.join("checkpoints"))?.or(checkpoint::newest(path)?)
+    {
+        let reason = format!(
+            "`{}` is no checkpoint but a run's folder; its newest one is `{}`",
+            path.display(),
+            checkpoint.display()
+        );
+        return Err(Error::Config { option: "--pretrained", reason });
+    }
+    Ok((Some(path), file))
 }
 
 /// Refuses weights of a folder that are of another model than the one that was named.

@@ -78,7 +78,7 @@ impl ModelConfig {
     }
 
     /// As [`ModelConfig::from_json`] on a file's text; the `hf_model_name` of its text tower may be a folder with a
-    /// `config.json`, beside the file or above it.
+    /// `config.json`, beside the file or above it, and so may its `hf_tokenizer_name` with the tokenizer's files.
     ///
     /// # Errors
     /// As [`ModelConfig::from_json`], and when the file cannot be read.
@@ -96,6 +96,7 @@ impl ModelConfig {
         let mut parsed = Self::parse(text)?;
         if let Some(folder) = folder {
             parsed.model_cfg.text_cfg.find_hf_config(folder)?;
+            parsed.model_cfg.text_cfg.find_tokenizer(folder);
         }
         parsed.model_cfg.validate()?;
         Ok(parsed)

@@ -1,11 +1,12 @@
 //! The text tower's configuration: `text_cfg` of open_clip.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::{HfConfig, config, default_mlp_ratio, is_default_mlp_ratio};
 use crate::error::Result;
+use crate::tokenizer::hf;
 
 /// A causal text transformer whose feature is taken at the largest token id; or, with `hf_model_name`, a text tower of
 /// transformers.
@@ -170,5 +171,19 @@ impl TextConfig {
             self.hf_config = Some(HfConfig::read(&path)?);
         }
         Ok(())
+    }
+
+    /// Looks for the folder that the tokenizer's name means in a folder and all above it, unless the name is a path from
+    /// here; what is found becomes the name.
+    pub fn find_tokenizer(&mut self, folder: &Path) {
+        let Some(name) = self.hf_tokenizer_name.as_deref().or(self.hf_model_name.as_deref()) else { return };
+        if hf::find(name, &[]).is_some() {
+            return;
+        }
+        let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let above: Vec<PathBuf> = folder.ancestors().map(Path::to_owned).collect();
+        if let Some(found) = hf::find(name, &above) {
+            self.hf_tokenizer_name = Some(found.display().to_string());
+        }
     }
 }

@@ -20,7 +20,7 @@ use crate::input;
 use crate::interpolate::save;
 use crate::metrics::Metrics;
 use crate::observer::Observer;
-use crate::report::{Saved, StepReport};
+use crate::report::{Saved, StepReport, TrainReport};
 use crate::schedule::{Schedule, Shape};
 
 /// A fine-tuning run.
@@ -57,6 +57,8 @@ pub struct FineTune<'a> {
 pub struct FineTuned {
     /// Steps taken.
     pub steps: u64,
+    /// Loss of the last step.
+    pub loss: f64,
     /// The last checkpoint.
     pub checkpoint: Option<PathBuf>,
     /// The last evaluation.
@@ -94,7 +96,22 @@ pub fn finetune(mut run: FineTune<'_>) -> Result<FineTuned> {
             break;
         }
     }
+    run.observer.on_end(&ended(&done, &clock, size.num_batches), &run.loader.stats());
     Ok(done)
+}
+
+fn ended(done: &FineTuned, clock: &Clock, steps_per_epoch: u64) -> TrainReport {
+    TrainReport {
+        epochs: done.steps / steps_per_epoch.max(1),
+        steps: done.steps,
+        samples_seen: clock.samples(),
+        loss: done.loss,
+        seconds: clock.seconds(),
+        samples_per_second: clock.rate(),
+        interrupted: done.interrupted,
+        checkpoint: done.checkpoint.clone(),
+        ..TrainReport::default()
+    }
 }
 
 fn tune_epoch(
@@ -115,7 +132,7 @@ fn tune_epoch(
         let lr = schedule.rate(step);
         let tuned = step_on(&mut run.tuner, &batch, lr)?;
         losses += tuned.loss;
-        done.steps = step + 1;
+        (done.steps, done.loss) = (step + 1, tuned.loss);
         let step_seconds = clock.stepped(batch.keys.len());
         let per_step = size.num_samples / size.num_batches.max(1);
         let report = StepReport {
