@@ -200,6 +200,78 @@ fn one_member_goes_to_standard_output() {
 }
 
 #[test]
+fn head_and_cat_tell_of_shards_that_are_not_whole() {
+    let folder = TempDir::new().unwrap();
+    let (path, whole) = (folder.path().join("0.tar"), shard());
+    fs::write(&path, &whole[..header(&whole, "0003.jpg")]).unwrap();
+    let spec = path.display().to_string();
+    let cut = "0.tar: INCOMPLETE after 3 samples: ends without the end marker";
+    let head = clipdata().args(["head", &spec]).run().expect_code(1);
+    assert!(head.stdout.lines().count() == 3 && head.stderr.contains(cut), "{head}");
+    let head = clipdata().args(["head", &spec, "--json"]).run().expect_code(1);
+    assert_eq!((head.json_data("sample").len(), &head.json_data("shard")[0]["complete"]), (3, &false.into()), "{head}");
+    for good in [&["head", &spec, "-n", "3"][..], &["head", &spec, "--accept-missing-end"], &["cat", &spec, "0002.txt"]]
+    {
+        let _ = clipdata().args(good).run().success();
+    }
+    let cat = clipdata().args(["cat", &spec, "0003.txt"]).run().expect_code(2);
+    assert!(cat.stderr.contains("no sample `0003` among the 3 samples read") && cat.stderr.contains(cut), "{cat}");
+    fs::write(&path, [0; 1024]).unwrap();
+    let empty = clipdata().args(["head", &spec]).run().expect_code(1);
+    assert!(empty.stderr.contains("no sample in"), "{empty}");
+}
+
+#[test]
+fn what_a_shard_has_beside_samples_and_what_was_recorded_of_it_is_told() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("0.tar");
+    fs::write(&path, tarball([("\u{1b}[31m.txt".to_owned(), b"red".to_vec()), ("README".to_owned(), Vec::new())]))
+        .unwrap();
+    fs::write(folder.path().join("sizes.json"), r#"{"0.tar": 7}"#).unwrap();
+    let spec = path.display().to_string();
+    let text = clipdata().args(["ls", &spec]).run().success().stdout;
+    assert!(text.starts_with("\\u{1b}[31m  txt 3 B  red\n"), "a terminal would turn red: {text}");
+    let said = "0.tar: complete, 1 sample, but 7 in its sizes.json or _stats.json; left out: 1 member that are";
+    assert!(text.contains(said), "{text}");
+    let shard = ls(&spec).run().success().json_data("shard").remove(0);
+    assert_eq!((&shard["samples_recorded"], &shard["members_left_out"]), (&7.into(), &1.into()), "{shard}");
+    fs::write(folder.path().join("sizes.json"), "{").unwrap();
+    let broken = clipdata().args(["ls", &spec]).run().success();
+    assert!(broken.stderr.contains("sizes.json`: EOF") && broken.stdout.contains("0.tar: complete"), "{broken}");
+}
+
+#[test]
+fn folders_and_patterns_in_place_of_shards_are_refused_with_advice() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("00000.tar"), shard()).unwrap();
+    fs::write(folder.path().join("00001.tar"), shard()).unwrap();
+    let root = folder.path().display().to_string();
+    for arguments in [vec!["ls", &root], vec!["head", &root], vec!["cat", &root, "0.txt"], vec!["bench", &root]] {
+        let finished = clipdata().args(&arguments).run().expect_code(2);
+        let hint = format!("hint: braces name its shards: {root}/{{00000..00001}}.tar");
+        assert!(
+            finished.stderr.contains("is a folder") && finished.stderr.contains(&hint),
+            "{arguments:?}: {finished}"
+        );
+    }
+    let pattern = clipdata().args(["ls", &format!("{root}/*.tar")]).run().expect_code(2);
+    assert!(pattern.stderr.contains("`*` and `?` are not expanded"), "{pattern}");
+}
+
+#[test]
+fn a_reader_who_has_had_enough_ends_the_listing_without_a_word() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("0.tar");
+    fs::write(&path, shard()).unwrap();
+    for verb in [vec!["ls"], vec!["ls", "--json"], vec!["head"]] {
+        let (read, write) = std::io::pipe().unwrap();
+        drop(read);
+        let finished = clipdata().args(&verb).arg(&path).stdout(write).run().expect_code(141);
+        assert_eq!(finished.stderr, "", "{verb:?}");
+    }
+}
+
+#[test]
 fn a_bench_measures_every_stage_and_the_same_batches() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("0.tar");
@@ -216,7 +288,10 @@ fn a_bench_measures_every_stage_and_the_same_batches() {
     for stage in ["read_ms", "decode_ms", "transform_ms", "tokenize_ms", "assemble_ms", "samples_per_second"] {
         assert!(one[stage].as_f64().unwrap() > 0.0, "{stage}: {one}");
     }
-    assert!(["training", "reading", "decoding"].contains(&one["bottleneck"].as_str().unwrap()));
+    assert!(
+        ["training", "reading", "decoding", "transforming", "tokenizing"]
+            .contains(&one["bottleneck"].as_str().unwrap())
+    );
     let missing = clipdata().args(["bench", "nowhere/{0..3}.tar"]).run().expect_code(2);
     assert!(missing.stderr.contains("cannot open `nowhere/"), "{missing}");
 }

@@ -33,7 +33,10 @@ fn finetune(folder: &TempDir, data: &str, name: &str) -> Command {
 fn a_tuned_tower_learns_and_is_between_two_models() {
     let folder = TempDir::new().unwrap();
     let classes = start(&folder).display().to_string();
-    let finished = finetune(&folder, &classes, "tuned").args(["--val-data", &classes]).run().success();
+    let finished = finetune(&folder, &classes, "tuned")
+        .args(["--val-data", &classes, "--report-to", "tensorboard"])
+        .run()
+        .success();
     let steps = finished.json_data("step");
     let loss = |step: &serde_json::Value| step["mean_loss"].as_f64().unwrap();
     assert!(loss(steps.last().unwrap()) < loss(&steps[0]), "{steps:?}");
@@ -44,6 +47,10 @@ fn a_tuned_tower_learns_and_is_between_two_models() {
     for file in ["open_clip_model.safetensors", "open_clip_config.json", "head.safetensors", "head.json"] {
         assert!(tuned.join(file).is_file(), "{file}");
     }
+    let run = folder.path().join("logs/tuned");
+    let page = fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("done: ") && page.contains("zebra"), "the page ends with the run and names classes");
+    assert!(fs::read_dir(run.join("tensorboard")).unwrap().count() == 1);
     let output = folder.path().join("wise");
     let between = || cliptrain().arg("interpolate").arg(weights(&folder, "run")).arg(&tuned);
     let flags = ["--alpha", "0:1:0.5", "--zeroshot-data", &classes, "--save", "--json", "--output"];

@@ -212,7 +212,7 @@ fn what_does_not_fit_the_checkpoint_is_refused_and_leaves_no_run() {
     assert!(both.stderr.contains("another process is training"), "{both}");
     drop(log);
     let finished = train(&folder, &spec, "run").args(["--resume", "latest"]).run().success();
-    assert!(finished.stderr.contains("nothing is left to train: --epochs 2 are done"), "{finished}");
+    assert!(finished.stderr.contains("nothing is left to train: 2 epochs done, and --epochs is 2"), "{finished}");
     let gone = train(&folder, &spec, "run").args(["--resume", "no/such/checkpoint"]).run().expect_code(2);
     assert!(gone.stderr.starts_with("error: --resume: there is no `no/such/checkpoint`"), "{gone}");
 }

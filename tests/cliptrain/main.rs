@@ -237,7 +237,7 @@ fn weights_that_are_not_numbers_have_no_score() {
     let image = folder.path().join("a.png");
     fs::write(&image, support::picture(1, 30, 30, support::Format::Png)).unwrap();
     for verb in ["encode", "embed"] {
-        let output = folder.path().join(verb);
+        let output = folder.path().join(format!("{verb}.safetensors"));
         let image = image.display().to_string();
         let rest: &[&str] = if verb == "encode" { &["--image", &image] } else { &[&spec] };
         let run = cliptrain().arg(verb).args(rest).arg("--pretrained").arg(weights(&folder, "run")).arg("--output");

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use support::{Format, picture};
 use tempfile::TempDir;
 
-use crate::{cliptrain, model, shards};
+use crate::{cliptrain, model, shards, train};
 
 /// Weights of the small model, as a training run of no use leaves them.
 fn weights(folder: &TempDir) -> PathBuf {
     let spec = shards(folder);
-    let _ = crate::train(folder, &spec, "run").run().success();
+    let _ = train(folder, &spec, "run").run().success();
     crate::weights(folder, "run")
 }
 
@@ -45,7 +45,7 @@ fn encode_prints_probabilities_and_writes_features() {
         assert!(header.contains(name) && header.contains(shape), "{header}");
     }
     fs::write(&image, b"no picture").unwrap();
-    let finished = encode().args(["--text", "a"]).run().expect_code(2);
+    let finished = encode().args(["--text", "a", "--json"]).run().expect_code(2);
     assert!(finished.stderr.contains("a.jpg"), "{}", finished.stderr);
 }
 
@@ -58,7 +58,7 @@ fn pictures_are_fitted_as_the_weights_say() {
     let features = |name: &str, size: (u32, u32)| {
         let image = folder.path().join("a.png");
         fs::write(&image, picture(1, size.0, size.1, Format::Png)).unwrap();
-        let output = folder.path().join(name);
+        let output = folder.path().join(format!("{name}.safetensors"));
         let encode = cliptrain().arg("encode").arg("--pretrained").arg(&weights).arg("--image").arg(&image);
         let _ = encode.arg("--output").arg(&output).run().expect_code(0);
         fs::read(&output).unwrap()
@@ -71,8 +71,13 @@ fn pictures_are_fitted_as_the_weights_say() {
     assert!(before[0] != after[0] && before[1] == after[1]);
     said["preprocess_cfg"]["resize_mode"] = "stretched".into();
     fs::write(&config, said.to_string()).unwrap();
-    let finished =
-        cliptrain().arg("encode").arg("--pretrained").arg(&weights).args(["--text", "a"]).run().expect_code(2);
+    let finished = cliptrain()
+        .arg("encode")
+        .arg("--pretrained")
+        .arg(&weights)
+        .args(["--text", "a", "--json"])
+        .run()
+        .expect_code(2);
     assert!(
         finished.stderr.contains("stretched") && finished.stderr.contains("open_clip_config.json"),
         "{}",
@@ -91,7 +96,7 @@ fn what_cannot_be_a_model_is_named() {
         (vec!["--pretrained", "hf-hub:../x"], "ORG/NAME"),
     ];
     for (arguments, word) in cases {
-        let finished = cliptrain().arg("encode").args(&arguments).args(["--text", "a"]).run().expect_code(2);
+        let finished = cliptrain().arg("encode").args(&arguments).args(["--text", "a", "--json"]).run().expect_code(2);
         assert!(finished.stderr.contains(word), "{arguments:?}: expected `{word}` in: {}", finished.stderr);
     }
 }
@@ -122,12 +127,77 @@ fn embed_writes_a_part_a_shard_and_goes_on_where_it_ended() {
     }
     let first = output.join("img_emb/img_emb_0.npy");
     let before = fs::read(&first).unwrap();
-    fs::remove_file(output.join("metadata/metadata_1.parquet")).unwrap();
+    fs::remove_file(output.join("parts/part_1.json")).unwrap();
     let told = summary(&embed().run().expect_code(0).stdout);
     assert_eq!((&told["data"]["parts_before"], &told["data"]["parts"]), (&1.into(), &1.into()));
     assert_eq!(fs::read(first).unwrap(), before);
     let other = embed().arg("--force-context-length").arg("8").run().expect_code(2);
-    assert!(other.stderr.contains("embeddings of something else"), "{}", other.stderr);
+    assert!(other.stderr.contains("embeddings of something else: model"), "{}", other.stderr);
+}
+
+#[test]
+fn embed_follows_shards_and_weights_that_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(&folder);
+    let (shards, output) = (folder.path().join("shards"), folder.path().join("embeddings"));
+    let embed = |spec: &str| {
+        let command = cliptrain().arg("embed").arg(shards.join(spec)).arg("--output").arg(&output);
+        command.arg("--pretrained").arg(&weights).args(["--workers", "1", "--json"])
+    };
+    let counts = |finished: &support::Finished| {
+        let told = finished.json_data("summary").pop().unwrap();
+        ["parts", "parts_again", "parts_before", "rows_before"].map(|name| told[name].as_u64().unwrap())
+    };
+    assert_eq!(counts(&embed("00000.tar").run().success()), [1, 0, 0, 0]);
+    // A longer list goes on where the shorter one ended.
+    let second = shards.join("00001.tar");
+    let whole = fs::read(&second).unwrap();
+    fs::write(&second, &whole[..whole.len() / 2]).unwrap();
+    assert_eq!(counts(&embed("{00000..00001}.tar").run().expect_code(1)), [1, 0, 1, 8]);
+    // What was cut is told again, and made again once it is whole.
+    assert_eq!(counts(&embed("{00000..00001}.tar").run().expect_code(1))[2], 2);
+    fs::write(&second, &whole).unwrap();
+    assert_eq!(counts(&embed("{00000..00001}.tar").run().success()), [1, 1, 1, 8]);
+    assert_eq!(shape(&output.join("img_emb/img_emb_1.npy")), "(8, 16)");
+    let shorter = embed("00000.tar").run().success();
+    assert!(shorter.stderr.contains("parts from 1 on are of a longer list"), "{shorter}");
+    let others = embed("{00001..00000}.tar").run().expect_code(2);
+    assert!(others.stderr.contains("part 0 is of"), "{others}");
+    let stepped = train(&folder, &shards.join("{00000..00001}.tar").display().to_string(), "more");
+    let _ = stepped.args(["--epochs", "1"]).run().success();
+    let weights_file = folder.path().join("logs/more/checkpoints/epoch_1/open_clip_model.safetensors");
+    fs::copy(weights_file, weights.join("open_clip_model.safetensors")).unwrap();
+    let stale = embed("{00000..00001}.tar").run().expect_code(2);
+    assert!(stale.stderr.contains("as they were then") && stale.stderr.contains("another --output"), "{stale}");
+}
+
+#[test]
+fn encode_without_anything_to_show_says_so_and_json_has_features() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(&folder);
+    let encode = |arguments: &[&str]| cliptrain().arg("encode").arg("--pretrained").arg(&weights).args(arguments);
+    let nothing = encode(&["--text", "a cat"]).run().expect_code(2);
+    assert!(nothing.stderr.contains("texts alone have no probabilities"), "{nothing}");
+    let numpy = encode(&["--text", "a cat", "--output", "x.npy"]).run().expect_code(2);
+    assert!(numpy.stderr.contains(".safetensors") && numpy.stderr.contains("cliptrain embed"), "{numpy}");
+    let lines = encode(&["--text", "a cat", "a dog", "--json"]).run().success().json_data("features");
+    assert_eq!((lines.len(), &lines[1]["text"]), (2, &"a dog".into()));
+    let norm: f64 = lines[0]["features"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap().powi(2)).sum();
+    assert!((norm - 1.0).abs() < 1e-5, "{norm}");
+}
+
+#[test]
+fn weights_are_found_by_their_file_and_missing_ones_by_their_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(&folder);
+    let encode = |pretrained: &Path| {
+        cliptrain().arg("encode").arg("--pretrained").arg(pretrained).args(["--text", "a cat", "--json"]).run()
+    };
+    let by_folder = encode(&weights).success().stdout;
+    assert_eq!(encode(&weights.join("open_clip_model.safetensors")).success().stdout, by_folder);
+    let run = weights.parent().unwrap().parent().unwrap();
+    let refused = encode(run).expect_code(2);
+    assert!(refused.stderr.contains("is no checkpoint but a run's folder; its newest one is"), "{refused}");
 }
 
 #[test]

@@ -3,6 +3,11 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use crate::out;
+
+/// What a shell shows of a program that the signal of a closed pipe ended, 128 + SIGPIPE.
+const CLOSED: u8 = 141;
+
 /// What a command came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -75,6 +80,8 @@ pub fn guarded(command: impl FnOnce() -> anyhow::Result<Outcome>) -> anyhow::Res
 pub fn finish(result: anyhow::Result<Outcome>) -> ExitCode {
     match result {
         Ok(outcome) => outcome.into(),
+        // Whoever closed the pipe knows.
+        Err(error) if out::is_closed(&error) => ExitCode::from(CLOSED),
         Err(error) => {
             eprint!("{}", describe(&error));
             ExitCode::from(2)
@@ -82,7 +89,7 @@ pub fn finish(result: anyhow::Result<Outcome>) -> ExitCode {
     }
 }
 
-/// An error as people read it, in lines.
+/// An error as people read it, in lines; what a terminal would act on is escaped, but for line ends.
 pub fn describe(error: &anyhow::Error) -> String {
     let hint = error.downcast_ref::<Hint>().map(|hint| hint.0.clone());
     let mut causes: Vec<String> = Vec::new();
@@ -96,7 +103,7 @@ pub fn describe(error: &anyhow::Error) -> String {
     let mut text = format!("error: {}\n", lines.next().unwrap_or_default());
     text.extend(lines.map(|cause| format!("caused by: {cause}\n")));
     text.extend(hint.map(|hint| format!("hint: {hint}\n")));
-    text
+    text.split('\n').map(out::visible).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! `--json`: JSON Lines on standard output, one `{"type": …, "data": …}` a line.
 
-use std::io::Write;
-
 use serde::Serialize;
+
+use crate::out;
 
 /// Writes one line.
 ///
@@ -10,7 +10,5 @@ use serde::Serialize;
 /// When standard output cannot be written, a closed pipe among the reasons.
 pub fn line(kind: &str, data: &impl Serialize) -> std::io::Result<()> {
     let text = serde_json::to_string(&serde_json::json!({ "type": kind, "data": data }))?;
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    stdout.flush()
+    out::line(&text)
 }

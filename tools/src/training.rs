@@ -18,7 +18,7 @@ use trainer::train::{Run, Start, Trained, train};
 use trainer::{Evaluator, Observer, TrainConfig};
 
 use crate::exit::Hint;
-use crate::terminal;
+use crate::{sources, terminal};
 
 /// The data of a run.
 #[derive(Clone, Debug)]
@@ -113,7 +113,7 @@ impl TrainData {
 
     fn open_source(&self) -> anyhow::Result<Source> {
         Ok(match &self.source {
-            DataSource::Shards(spec) => Source::Shards(self.shard_spec(spec).context("--train-data")?),
+            DataSource::Shards(spec) => Source::Shards(self.shard_spec(spec)?),
             DataSource::Csv { path, separator, image_column, caption_column } => {
                 Source::Table(Arc::new(table(path, *separator, image_column, caption_column)?))
             }
@@ -125,9 +125,9 @@ impl TrainData {
         })
     }
 
-    fn shard_spec(&self, spec: &str) -> shards::Result<ShardSpec> {
-        let spec = ShardSpec::parse(spec)?;
-        if self.rewrite_pipes { spec.without_commands() } else { Ok(spec) }
+    fn shard_spec(&self, spec: &str) -> anyhow::Result<ShardSpec> {
+        let spec = sources::parse(spec)?;
+        Ok(if self.rewrite_pipes { spec.without_commands()? } else { spec })
     }
 
     /// The loader's settings for pictures of `side` pixels and captions of `context_length` ids.

@@ -2,14 +2,14 @@
 //! (`float16`, `[N, D]`, rows of length 1) and `metadata/metadata_K.parquet` (`image_path`, `caption`), row by row alike; a
 //! part `K` for each shard, or for each 10,000 pictures of a folder.
 //!
-//! The table of a part is written last, so that a part whose table is there is whole: a run that was ended goes on with the
-//! first part that has none. `embed.json` says what the parts were made of and with which model, and a run that says
-//! otherwise is refused.
+//! A part whose record is there is whole: a run that was ended goes on with the parts that have none, and a list that grew
+//! with those that are new. What has changed since is embedded again; another model or other data are refused.
 
 mod npy;
 mod parts;
+mod record;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use loader::{Fitting, Stop, evaluation_pixels};
 use serde::Serialize;
 use shards::metadata::write_text_table;
@@ -18,17 +18,20 @@ use trainer::zoo::Ready;
 
 pub use parts::Parts;
 use parts::{Pair, Part};
-
-/// The file that says what the parts are of.
-const MANIFEST: &str = "embed.json";
+pub use record::Manifest;
+use record::Record;
 
 /// What a run made and met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     /// Parts written.
     pub parts: u64,
+    /// Of these, parts that were there and whose shard or pictures have changed since.
+    pub parts_again: u64,
     /// Parts that an earlier run had written.
     pub parts_before: u64,
+    /// Rows of theirs.
+    pub rows_before: u64,
     /// Rows written.
     pub embedded: u64,
     /// Of these, rows without a caption, whose text is empty.
@@ -37,7 +40,7 @@ pub struct Report {
     pub without_picture: u64,
     /// Pictures that could not be decoded; they have no row.
     pub undecodable: u64,
-    /// Shards that were cut off or could not be read to their end; what was whole of them has rows.
+    /// Shards that were cut off or could not be read to their end, in earlier runs too; what was whole of them has rows.
     pub incomplete_shards: u64,
     /// Whether the run was stopped before its last part.
     pub interrupted: bool,
@@ -62,52 +65,49 @@ pub struct Options<'a> {
 pub fn run(
     ready: &Ready,
     parts: &Parts,
-    manifest: &serde_json::Value,
+    manifest: &Manifest,
     options: &Options<'_>,
     tell: &mut dyn FnMut(&str, &Report),
 ) -> anyhow::Result<Report> {
     options.output.prepare()?;
     if let Some(folder) = options.output.local_path() {
-        for kind in ["img_emb", "text_emb", "metadata"] {
+        for kind in ["img_emb", "text_emb", "metadata", "parts"] {
             let folder = folder.join(kind);
             std::fs::create_dir_all(&folder).with_context(|| format!("cannot create `{}`", folder.display()))?;
         }
     }
-    check_manifest(options.output, manifest)?;
-    let mut report = Report::default();
+    manifest.check(options.output)?;
+    let (mut report, mut count) = (Report::default(), 0);
     for (index, part) in parts.iter().enumerate() {
-        let table = format!("metadata/metadata_{index}.parquet");
-        if options.output.size(&table)?.is_some() {
+        count = index + 1;
+        let told = || format!("part `{}`", part.name());
+        let (state, before) = (part.state().with_context(told)?, Record::read(options.output, index)?);
+        if let Some(before) = &before
+            && before.is_of(&part, state.as_deref(), index)?
+        {
             report.parts_before += 1;
+            report.rows_before += before.rows;
+            report.incomplete_shards += u64::from(!before.complete);
             continue;
         }
         if options.stop.is_set() {
             report.interrupted = true;
             break;
         }
-        embed_part(ready, &part, index, options, &mut report).with_context(|| format!("part `{}`", part.name()))?;
+        let rows_before = report.embedded;
+        let end = embed_part(ready, &part, index, options, &mut report);
+        let end = end.with_context(told)?;
+        let (rows, complete) = (report.embedded - rows_before, end == parts::End::Complete);
+        Record { source: part.name().to_owned(), state, rows, complete }.write(options.output, index)?;
         report.parts += 1;
+        report.parts_again += u64::from(before.is_some());
+        report.incomplete_shards += u64::from(!complete);
         tell(part.name(), &report);
     }
-    Ok(report)
-}
-
-fn check_manifest(output: &Folder, manifest: &serde_json::Value) -> anyhow::Result<()> {
-    let text = format!("{manifest:#}\n");
-    match output.read(MANIFEST)? {
-        None => Ok(output.write(MANIFEST, text.as_bytes())?),
-        Some(before)
-            if serde_json::from_slice::<serde_json::Value>(&before).is_ok_and(|before| before == *manifest) =>
-        {
-            Ok(())
-        }
-        Some(before) => {
-            bail!(
-                "the folder holds embeddings of something else; its {MANIFEST} says {}",
-                String::from_utf8_lossy(&before)
-            )
-        }
+    if !report.interrupted && Record::read(options.output, count)?.is_some() {
+        tracing::warn!("{}: parts from {count} on are of a longer list than this one, and stay", options.output);
     }
+    Ok(report)
 }
 
 /// Rows of one part.
@@ -125,7 +125,7 @@ fn embed_part(
     index: usize,
     options: &Options<'_>,
     report: &mut Report,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<parts::End> {
     let mut rows = Rows::default();
     let mut pending = Vec::with_capacity(options.batch_size);
     let end = part.each_pair(|pair| {
@@ -139,7 +139,6 @@ fn embed_part(
         embed(ready, std::mem::take(&mut pending), options.workers, &mut rows, report)
     })?;
     embed(ready, pending, options.workers, &mut rows, report)?;
-    report.incomplete_shards += u64::from(end == parts::End::Incomplete);
     let width = ready.clip.config().embed_dim;
     for (kind, values) in [("img", &rows.image), ("text", &rows.text)] {
         let bytes = npy::float16(values, width);
@@ -147,7 +146,7 @@ fn embed_part(
     }
     let table = options.output.create(&format!("metadata/metadata_{index}.parquet"))?;
     write_text_table(table, &[("image_path", &rows.paths), ("caption", &rows.captions)])?;
-    Ok(())
+    Ok(end)
 }
 
 /// Decodes, encodes, and appends rows; what cannot be decoded is counted.
@@ -172,8 +171,8 @@ fn embed(ready: &Ready, pairs: Vec<Pair>, workers: usize, rows: &mut Rows, repor
     }
     let image = ready.clip.encode_image(&ready.normalised(&pixels, captions.len())?)?;
     let text = ready.clip.encode_text(&ready.input_ids(&captions)?)?;
-    check(&image)?;
-    check(&text)?;
+    check_finite(&image)?;
+    check_finite(&text)?;
     rows.image.extend(flat(&image)?);
     rows.text.extend(flat(&text)?);
     rows.captions.append(&mut captions);
@@ -184,7 +183,7 @@ fn embed(ready: &Ready, pairs: Vec<Pair>, workers: usize, rows: &mut Rows, repor
 ///
 /// # Errors
 /// When one is not, or the device fails.
-pub fn check(features: &model::Tensor) -> anyhow::Result<()> {
+pub fn check_finite(features: &model::Tensor) -> anyhow::Result<()> {
     // Those of one row have the length 1, so that a sum is a number where all of them are.
     if features.sum_all()?.to_scalar::<f32>()?.is_finite() {
         return Ok(());

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use shards::reader::{ShardEnd, ShardReader};
-use shards::spec::ShardSpec;
+use shards::store;
 use shards::uri::ShardUri;
+
+use crate::sources;
 
 /// Extensions of pictures, and of captions.
 const PICTURES: [&str; 9] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff", "avif"];
@@ -73,7 +76,15 @@ impl Parts {
             anyhow::ensure!(!pictures.is_empty(), "no picture in `{spec}`");
             return Ok(Self::Folder(path.to_owned(), pictures));
         }
-        Ok(Self::Shards(ShardSpec::parse(spec)?.uris().cloned().collect()))
+        Ok(Self::Shards(sources::parse(spec)?.uris().cloned().collect()))
+    }
+
+    /// The folder, where it is one.
+    pub fn folder(&self) -> Option<String> {
+        match self {
+            Self::Shards(_) => None,
+            Self::Folder(root, _) => Some(root.display().to_string()),
+        }
     }
 
     /// The parts.
@@ -94,6 +105,29 @@ impl Part<'_> {
         match self {
             Self::Shard(_, name) | Self::Folder(_, _, name) => name,
         }
+    }
+
+    /// Whether it is a shard.
+    pub fn is_shard(&self) -> bool {
+        matches!(self, Self::Shard(..))
+    }
+
+    /// What tells a state of the shard, or of the pictures and captions, from another; `None` where nothing does.
+    ///
+    /// # Errors
+    /// When there is no such shard or picture.
+    pub fn state(&self) -> anyhow::Result<Option<String>> {
+        let (root, pictures) = match self {
+            Self::Shard(uri, _) => return Ok(store::state(uri)?),
+            Self::Folder(root, pictures, _) => (root, pictures),
+        };
+        let mut hash = Sha256::new();
+        for picture in *pictures {
+            let file = root.join(picture);
+            let caption = store::local::state(&file.with_extension(CAPTION)).unwrap_or_default();
+            hash.update(format!("{picture}\n{}\n{caption}\n", store::local::state(&file)?));
+        }
+        Ok(Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
     /// Hands over every pair in order.

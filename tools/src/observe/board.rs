@@ -1,16 +1,14 @@
 //! TensorBoard's event files, with open_clip's names: `train/…` by step, `val/…` by epoch, and a few of the first samples.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::Context;
 use loader::{Batch, LoaderStats};
-use model::tokenizer::Tokenizer;
 use trainer::metrics::Metrics;
 use trainer::tensorboard::{EventFile, Shown};
 use trainer::{Observer, StepReport, TrainReport};
 
-use super::samples::from_batch;
+use super::samples::{Texts, from_batch};
 use crate::log::is_logged;
 
 /// Samples that are shown.
@@ -21,7 +19,7 @@ pub struct Board {
     events: EventFile,
     log_every_n_steps: u64,
     /// Of the texts; none once the samples are shown.
-    tokenizer: Option<Arc<Tokenizer>>,
+    texts: Option<Texts>,
 }
 
 impl Board {
@@ -29,12 +27,12 @@ impl Board {
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn create(run: &Path, log_every_n_steps: u64, tokenizer: Arc<Tokenizer>, params: &str) -> anyhow::Result<Self> {
+    pub fn create(run: &Path, log_every_n_steps: u64, texts: Texts, params: &str) -> anyhow::Result<Self> {
         let mut events = EventFile::create(&run.join("tensorboard")).context("--report-to tensorboard")?;
         // Four spaces make a line code, which keeps its breaks.
         let listed: String = params.lines().map(|line| format!("    {line}\n")).collect();
         events.add(0, &[("params", Shown::Text(&listed))]).context("--report-to tensorboard")?;
-        Ok(Self { events, log_every_n_steps, tokenizer: Some(tokenizer) })
+        Ok(Self { events, log_every_n_steps, texts: Some(texts) })
     }
 
     /// What cannot be written must not end the training it tells of.
@@ -45,16 +43,16 @@ impl Board {
     }
 
     fn show_samples(&mut self, step: u64, batches: &[Batch]) {
-        let (Some(tokenizer), Some(batch)) = (self.tokenizer.take(), batches.first()) else { return };
-        let samples = from_batch(batch, &tokenizer, SAMPLES);
+        let (Some(texts), Some(batch)) = (self.texts.take(), batches.first()) else { return };
+        let samples = from_batch(batch, &texts, SAMPLES);
         let tags: Vec<String> = (0..samples.len()).map(|i| format!("samples/{i}")).collect();
         let mut values = Vec::new();
         for (tag, sample) in tags.iter().zip(&samples) {
             let (width, height) = (sample.side, sample.side);
             values.push((tag.as_str(), Shown::Picture { encoded: &sample.png, width, height }));
         }
-        let texts: Vec<String> = samples.iter().map(|sample| format!("{}: {}", sample.key, sample.text)).collect();
-        let listed = texts.join("\n\n");
+        let lines: Vec<String> = samples.iter().map(|sample| format!("{}: {}", sample.key, sample.text)).collect();
+        let listed = lines.join("\n\n");
         values.push(("samples/texts", Shown::Text(&listed)));
         self.add(step, &values);
     }

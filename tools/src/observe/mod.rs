@@ -8,4 +8,4 @@ pub mod steps;
 
 mod samples;
 
-pub use samples::{Sample, png};
+pub use samples::{Sample, Texts, png};

@@ -3,17 +3,15 @@
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use loader::{Batch, LoaderStats};
-use model::tokenizer::Tokenizer;
 use trainer::evaluate::Evaluated;
 use trainer::metrics::Metrics;
 use trainer::{Observer, Saved, StepReport, TrainReport};
 
-use super::samples::from_batch;
+use super::samples::{Texts, from_batch};
 use super::steps::kept;
 use crate::human;
 use crate::log::is_logged;
@@ -31,7 +29,7 @@ pub struct Page {
     path: PathBuf,
     report: RunReport,
     log_every_n_steps: u64,
-    tokenizer: Arc<Tokenizer>,
+    texts: Texts,
     /// What the last evaluation found.
     found: Rc<RefCell<Evaluated>>,
 }
@@ -44,7 +42,7 @@ impl Page {
     pub fn create(
         folder: &Path,
         log_every_n_steps: u64,
-        tokenizer: Arc<Tokenizer>,
+        texts: Texts,
         params: &str,
         found: Rc<RefCell<Evaluated>>,
     ) -> anyhow::Result<Self> {
@@ -56,7 +54,7 @@ impl Page {
         let report =
             RunReport { record, params: params.to_owned(), state: "begins".to_owned(), ..RunReport::default() };
         std::fs::write(&path, render(&report)).with_context(|| format!("cannot write `{}`", path.display()))?;
-        Ok(Self { path, report, log_every_n_steps, tokenizer, found })
+        Ok(Self { path, report, log_every_n_steps, texts, found })
     }
 
     /// Whoever looks at the page sees the old one or the new one. One that cannot be written must not end the training.
@@ -75,7 +73,7 @@ impl Page {
 impl Observer for Page {
     fn on_step(&mut self, step: &StepReport, batches: &[Batch]) {
         if let (true, Some(batch)) = (self.report.samples.is_empty(), batches.first()) {
-            self.report.samples = from_batch(batch, &self.tokenizer, SAMPLES);
+            self.report.samples = from_batch(batch, &self.texts, SAMPLES);
         }
         if is_logged(step, self.log_every_n_steps) {
             self.report.record.steps.push(kept(step));

@@ -1,8 +1,12 @@
 //! A few samples of a batch to look at.
 
+use std::sync::Arc;
+
 use image::{ExtendedColorType, ImageEncoder};
 use loader::Batch;
-use model::tokenizer::Tokenizer;
+
+/// The text of a sample's token ids.
+pub type Texts = Arc<dyn Fn(&[u32]) -> String>;
 
 /// A picture as the model sees it, with its text as the model knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +22,7 @@ pub struct Sample {
 }
 
 /// The first samples of a batch; pictures that cannot be encoded are left out.
-pub fn from_batch(batch: &Batch, tokenizer: &Tokenizer, count: usize) -> Vec<Sample> {
+pub fn from_batch(batch: &Batch, texts: &Texts, count: usize) -> Vec<Sample> {
     let each = batch.keys.len().max(1);
     let (bytes, length) = (batch.pixels.len() / each, batch.input_ids.len() / each);
     let side = ((bytes / 3) as f64).sqrt().round() as u32;
@@ -28,7 +32,7 @@ pub fn from_batch(batch: &Batch, tokenizer: &Tokenizer, count: usize) -> Vec<Sam
     let pictures = batch.pixels.chunks_exact(bytes).zip(batch.input_ids.chunks_exact(length));
     let sample = |(key, (pixels, ids)): (&shards::SampleKey, (&[u8], &[u32]))| {
         let png = png(pixels, side)?;
-        Some(Sample { key: key.to_string(), text: tokenizer.decode(ids), png, side })
+        Some(Sample { key: key.to_string(), text: texts(ids), png, side })
     };
     batch.keys.iter().zip(pictures).take(count).filter_map(sample).collect()
 }

@@ -1,5 +1,6 @@
 //! Axes: from values to places, and the values to mark.
 
+use crate::human;
 use crate::report::scale::Scale;
 
 /// How values lie on an axis.
@@ -7,6 +8,8 @@ use crate::report::scale::Scale;
 pub enum Spacing {
     /// Evenly.
     Linear,
+    /// Evenly, with marks at whole numbers only: counts.
+    Whole,
     /// By their logarithm.
     Log,
     /// By the logit, for shares: as in the papers about robustness.
@@ -38,7 +41,7 @@ impl Axis {
     /// Whether a value has a place at all.
     pub fn takes(&self, value: f64) -> bool {
         match self.spacing {
-            Spacing::Linear => value.is_finite(),
+            Spacing::Linear | Spacing::Whole => value.is_finite(),
             Spacing::Log => value > 0.0 && value.is_finite(),
             Spacing::Logit => value > 0.0 && value < 1.0,
         }
@@ -54,11 +57,12 @@ impl Axis {
         }
         let room = match self.spacing {
             _ if high > low => (high - low) * 0.05,
-            Spacing::Linear => (high.abs() * 0.2).max(1e-6),
+            Spacing::Linear | Spacing::Whole => (high.abs() * 0.2).max(1e-6),
             Spacing::Log | Spacing::Logit => 0.5,
         };
         // Counts and losses that begin at nothing are shown from there.
-        let starts_at_zero = self.spacing == Spacing::Linear && low >= 0.0 && low <= 0.4 * high;
+        let is_even = matches!(self.spacing, Spacing::Linear | Spacing::Whole);
+        let starts_at_zero = is_even && low >= 0.0 && low <= 0.4 * high;
         let domain = [if starts_at_zero { 0.0 } else { low - room }, high + room];
         Placed { spacing: self.spacing, scale: Scale { domain, range } }
     }
@@ -66,7 +70,7 @@ impl Axis {
 
 fn turn(spacing: Spacing, value: f64) -> f64 {
     match spacing {
-        Spacing::Linear => value,
+        Spacing::Linear | Spacing::Whole => value,
         Spacing::Log => value.log10(),
         Spacing::Logit => (value / (1.0 - value)).ln(),
     }
@@ -87,6 +91,7 @@ impl Placed {
     pub fn ticks(&self) -> Vec<(f64, String)> {
         match self.spacing {
             Spacing::Linear => self.scale.ticks(6),
+            Spacing::Whole => self.whole_ticks(),
             Spacing::Log => self.log_ticks(),
             Spacing::Logit => {
                 const SHARES: [f64; 15] =
@@ -94,6 +99,11 @@ impl Placed {
                 self.within(SHARES.into_iter()).map(|share| (share, format!("{}%", trimmed(share * 100.0)))).collect()
             }
         }
+    }
+
+    fn whole_ticks(&self) -> Vec<(f64, String)> {
+        let whole = self.scale.ticks(6).into_iter().map(|(value, _)| value).filter(|v| (v - v.round()).abs() < 1e-9);
+        whole.filter(|value| *value >= 0.0).map(|value| (value, human::thousands(value.round() as u64))).collect()
     }
 
     fn log_ticks(&self) -> Vec<(f64, String)> {
@@ -148,6 +158,8 @@ mod tests {
         );
         assert_eq!(ticks(Spacing::Log, [0.2, 0.7]), ["0.2", "0.3", "0.5", "0.7"]);
         assert_eq!(ticks(Spacing::Logit, [0.3, 0.8]), ["30%", "40%", "50%", "60%", "70%", "80%"]);
+        assert_eq!(ticks(Spacing::Whole, [2.0, 4.0]), ["2", "3", "4"]);
+        assert_eq!(ticks(Spacing::Whole, [0.0, 60_000.0]).last().map(String::as_str), Some("60,000"));
         assert_eq!(ticks(Spacing::Linear, [0.0, 5.0]).first().map(String::as_str), Some("0"));
     }
 

@@ -89,7 +89,7 @@ fn by_samples(records: &[Record], title: &str, y: &str, value: impl Fn(&Step) ->
         let points = record.steps.iter().map(|step| [step.samples_seen as f64, value(step)]).collect();
         series(&record.name, Style::Curve, points)
     };
-    let axes = (Axis::new("pairs seen", Spacing::Linear), Axis::new(y, Spacing::Linear));
+    let axes = (Axis::new("pairs seen", Spacing::Whole), Axis::new(y, Spacing::Linear));
     chart(title, axes.0, axes.1, records.iter().map(of).collect())
 }
 
@@ -106,7 +106,7 @@ fn over_epochs(records: &[Record], title: &str, y: &str, chosen: impl Fn(&str) -
             all.push(series(&name, Style::Line, record.pairs("epoch", &metric)));
         }
     }
-    chart(title, Axis::new("epochs", Spacing::Linear), Axis::new(y, Spacing::Linear), all)
+    chart(title, Axis::new("epochs", Spacing::Whole), Axis::new(y, Spacing::Linear), all)
 }
 
 /// Error over effort on logarithmic axes, with the power law through them where there are three runs and more.

@@ -63,7 +63,9 @@ fn tell_of_captions(path: &Path, header: &[String]) {
     let is_caption = |name: &&String| CAPTIONS.iter().any(|caption| name.trim().eq_ignore_ascii_case(caption));
     if let Some(name) = header.iter().find(is_caption) {
         let path = path.display();
-        TOLD.call_once(|| tracing::warn!("`{path}` has a column `{name}`, which is not used: caption_col takes it"));
+        TOLD.call_once(|| {
+            tracing::warn!("`{path}` has a column `{name}`, which is not used: --caption-col {name} takes it")
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use model::tokenizer::ClipTokenizer;
 use serde::Serialize;
 use tools::exit::Outcome;
 use tools::training::{TrainData, stop_on_interrupt};
-use tools::{human, json, usage};
+use tools::{human, json, out, usage};
 
 use crate::cli::{Bench, ResizeMode};
 
@@ -56,7 +56,7 @@ pub fn run(arguments: &Bench) -> anyhow::Result<Outcome> {
     let report = measure(arguments, workers, &loader)?;
     match arguments.json {
         true => json::line("summary", &report)?,
-        false => print!("{}", describe(&report)),
+        false => out::text(&describe(&report))?,
     }
     Ok(if stop.is_set() { Outcome::Interrupted } else { Outcome::Done })
 }

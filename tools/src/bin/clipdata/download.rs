@@ -9,7 +9,7 @@ use serde_json::json;
 use shards::Error as ShardError;
 use shards::store::Folder;
 use tools::exit::{self, Hint, Outcome};
-use tools::{json, terminal};
+use tools::{json, out, terminal};
 
 use crate::cli::{Download, Retry, Telling};
 use crate::watch::{Tally, Teller, Watch};
@@ -43,11 +43,11 @@ pub fn retry(arguments: Retry) -> anyhow::Result<Outcome> {
     let Some((report, watch)) = observed else { return Ok(Outcome::Interrupted) };
     if report.shards == 0 && !report.interrupted && !telling.json {
         let which = if config.kinds.is_empty() { "" } else { " of these kinds" };
-        println!("`{folder}` has no failed rows{which}");
+        out::line(&format!("`{folder}` has no failed rows{which}"))?;
         return Ok(Outcome::Done);
     }
     if !telling.json {
-        print!("{}", summary::of_retry(&report));
+        out::text(&summary::of_retry(&report))?;
     }
     tell(&report, &watch, folder, &telling)?;
     Ok(if report.interrupted { Outcome::Interrupted } else { Outcome::Done })
@@ -118,12 +118,12 @@ fn tell(report: &DownloadReport, watch: &Watch, folder: &Folder, telling: &Telli
     let tally = watch.tally();
     match telling.json {
         true => json::line("summary", &with_rates(report)?)?,
-        false => print!("{}", summary::text(report, &tally, &folder.to_string())),
+        false => out::text(&summary::text(report, &tally, &folder.to_string()))?,
     }
     if let Some(file) = &telling.report {
         page::write(file, report, &tally, folder)?;
         if !telling.json {
-            println!("to look at: {}", file.display());
+            out::line(&format!("to look at: {}", file.display()))?;
         }
     }
     if let Some(hint) = hint(report, &tally) {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use shards::store::Folder;
 use shards::summary::{ShardSummary, complete_shards, write_sizes};
 use tools::exit::Outcome;
-use tools::{human, json};
+use tools::{human, json, out};
 
 use crate::cli::MergeStats;
 
@@ -50,7 +50,7 @@ pub fn run(arguments: &MergeStats) -> anyhow::Result<Outcome> {
     write_sizes(&folder)?;
     match arguments.json {
         true => json::line("totals", &totals)?,
-        false => print!("{}", totals.table()),
+        false => out::text(&totals.table())?,
     }
     Ok(if totals.missing.is_empty() { Outcome::Done } else { Outcome::BadData })
 }

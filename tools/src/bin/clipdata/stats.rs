@@ -3,7 +3,7 @@
 use anyhow::Context;
 use ingest::table::{ColumnStats, HostStats, NumberStats, StatsOptions, TableStats};
 use tools::exit::Outcome;
-use tools::{human, json};
+use tools::{human, json, out};
 
 use crate::cli::Stats;
 
@@ -13,7 +13,7 @@ pub fn run(arguments: &Stats) -> anyhow::Result<Outcome> {
     let table = ingest::table::stats(&arguments.files, &options).context("cannot describe the tables")?;
     match arguments.json {
         true => json::line("summary", &table)?,
-        false => print!("{}", describe(&table)),
+        false => out::text(&describe(&table))?,
     }
     Ok(Outcome::Done)
 }

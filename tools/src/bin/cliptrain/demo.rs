@@ -7,7 +7,7 @@ use tools::demo::chain::{self, DemoOptions};
 use tools::demo::findings;
 use tools::exit::Outcome;
 use tools::log::{evaluation_line, saved_line, step_line};
-use tools::{human, json, report, terminal};
+use tools::{human, json, out, report, terminal};
 use trainer::metrics::Metrics;
 use trainer::{Observer, Saved, StepReport};
 
@@ -36,7 +36,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
         .with_context(|| format!("cannot write `{}`", page.display()))?;
     match arguments.json {
         true => json::line("summary", &demo.summary())?,
-        false => print!("{}", farewell(&demo, options.epochs)),
+        false => out::text(&farewell(&demo, options.epochs))?,
     }
     Ok(Outcome::Done)
 }

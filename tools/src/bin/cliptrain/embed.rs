@@ -2,13 +2,14 @@
 
 use anyhow::Context;
 use model::Device;
+use model::config::ClipConfig;
 use shards::store::Folder;
-use tools::embed::{self, Options, Parts};
+use tools::embed::{self, Manifest, Options, Parts};
 use tools::exit::Outcome;
-use tools::{human, json, training, zoo};
-use trainer::zoo::open;
+use tools::{human, json, out, training, zoo};
+use trainer::zoo::{name_of, open};
 
-use crate::cli::zoo::Embed;
+use crate::cli::zoo::{Embed, ModelChoice};
 
 /// Embeds what is not embedded yet, and says what was met.
 pub fn run(arguments: &Embed) -> anyhow::Result<Outcome> {
@@ -20,15 +21,13 @@ pub fn run(arguments: &Embed) -> anyhow::Result<Outcome> {
     let wanted = zoo::wanted(choice.name(), Some(pretrained), (&choice.forced).into(), 0);
     let ready = open(&wanted, &zoo::hub(), &Device::Cpu)?;
     let output = Folder::parse(&arguments.output).context("--output")?;
-    let manifest = serde_json::json!({
-        "version": 1,
-        "data": arguments.spec,
-        "model": choice.name().as_str(),
-        "pretrained": pretrained,
-        "embed_dim": ready.clip.config().embed_dim,
-        "image_size": ready.clip.config().vision_cfg.image_size,
-        "context_length": ready.clip.config().text_cfg.context_length,
-    });
+    let manifest = Manifest {
+        model: called(choice, ready.clip.config()),
+        pretrained: pretrained.to_owned(),
+        fingerprint: trainer::fingerprint(&ready.clip)?,
+        embed_dim: ready.clip.config().embed_dim,
+        folder: parts.folder(),
+    };
     let stop = training::stop_on_interrupt()?;
     let (batch_size, workers) = (arguments.batch_size, arguments.workers.max(1));
     let options = Options { output: &output, batch_size, workers, stop: &stop };
@@ -38,7 +37,7 @@ pub fn run(arguments: &Embed) -> anyhow::Result<Outcome> {
     let report = embed::run(&ready, &parts, &manifest, &options, &mut tell)?;
     match arguments.json {
         true => json::line("summary", &report)?,
-        false => println!("{}", told(&report)),
+        false => out::line(&told(&report))?,
     }
     Ok(match report {
         embed::Report { interrupted: true, .. } => Outcome::Interrupted,
@@ -47,14 +46,21 @@ pub fn run(arguments: &Embed) -> anyhow::Result<Outcome> {
     })
 }
 
+/// The preset, or the name that was given to another configuration.
+fn called(choice: &ModelChoice, config: &ClipConfig) -> String {
+    let preset = name_of(config).map(str::to_owned);
+    preset.or_else(|| choice.model.clone()).unwrap_or_else(|| "of its own configuration".to_owned())
+}
+
 fn told(report: &embed::Report) -> String {
-    let mut told = format!(
-        "{} in {}, {} from before",
-        human::counted(report.embedded, "row"),
-        human::counted(report.parts, "part"),
-        human::thousands(report.parts_before)
-    );
+    let [rows, before] = [report.embedded, report.rows_before].map(|rows| human::counted(rows, "row"));
+    let [parts, parts_before] = [report.parts, report.parts_before].map(|parts| human::counted(parts, "part"));
+    let mut told = format!("{rows} in {parts}");
+    if report.parts_before > 0 {
+        told.push_str(&format!("; {before} in {parts_before} from before"));
+    }
     for (count, what) in [
+        (report.parts_again, "parts made again, for their sources have changed"),
         (report.without_caption, "without a caption"),
         (report.without_picture, "left out: no picture"),
         (report.undecodable, "left out: not decodable"),

@@ -5,9 +5,9 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use model::Device;
 use model::weights::Tensors;
-use tools::embed::check;
-use tools::exit::Outcome;
-use tools::{json, zoo};
+use tools::embed::check_finite;
+use tools::exit::{Hint, Outcome};
+use tools::{json, out, zoo};
 use trainer::zoo::{Ready, open};
 
 use crate::cli::zoo::Encode;
@@ -17,9 +17,7 @@ const BATCH: usize = 32;
 
 /// Encodes, prints, and writes.
 pub fn run(arguments: &Encode) -> anyhow::Result<Outcome> {
-    if arguments.image.is_empty() && arguments.text.is_empty() {
-        bail!("nothing to encode: neither --image nor --text was given");
-    }
+    check(arguments)?;
     let choice = &arguments.choice;
     if choice.pretrained.is_none() {
         bail!(
@@ -39,7 +37,7 @@ pub fn run(arguments: &Encode) -> anyhow::Result<Outcome> {
         features.add("text_features", Tensors::rows(batches.map(encode).collect::<anyhow::Result<Vec<_>>>()?)?);
     }
     for encoded in ["image_features", "text_features"].iter().filter_map(|name| features.get(name)) {
-        check(encoded)?;
+        check_finite(encoded)?;
     }
     let rows = match (features.get("image_features"), features.get("text_features")) {
         (Some(image), Some(text)) => {
@@ -50,7 +48,7 @@ pub fn run(arguments: &Encode) -> anyhow::Result<Outcome> {
         }
         _ => Vec::new(),
     };
-    tell(arguments, &rows)?;
+    tell(arguments, &rows, &features)?;
     if let Some(path) = &arguments.output {
         features.write(path)?;
     }
@@ -74,8 +72,35 @@ fn listed(paths: &[std::path::PathBuf]) -> String {
     paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
 }
 
-/// A line for each picture; nothing where there are only pictures or only texts.
-fn tell(arguments: &Encode, rows: &[Vec<f32>]) -> anyhow::Result<()> {
+/// Refuses what would give nothing to see.
+fn check(arguments: &Encode) -> anyhow::Result<()> {
+    let (no_image, no_text) = (arguments.image.is_empty(), arguments.text.is_empty());
+    if no_image && no_text {
+        bail!("nothing to encode: neither --image nor --text was given");
+    }
+    if let Some(path) = &arguments.output
+        && path.extension().is_none_or(|extension| extension != "safetensors")
+    {
+        let error = anyhow::anyhow!("--output `{}`: expected a name that ends with .safetensors", path.display());
+        return Err(error.context(Hint("cliptrain embed writes .npy files".to_owned())));
+    }
+    if (no_image || no_text) && arguments.output.is_none() && !arguments.json {
+        let (given, missing) = if no_text { ("pictures", "--text") } else { ("texts", "--image") };
+        let error = anyhow::anyhow!("{given} alone have no probabilities, and their features would go nowhere");
+        let hint = format!("--output FILE.safetensors keeps features, --json prints them, {missing} compares");
+        return Err(error.context(Hint(hint)));
+    }
+    Ok(())
+}
+
+/// A line for each picture with its probabilities; where there are only pictures or only texts, their features as JSON.
+fn tell(arguments: &Encode, rows: &[Vec<f32>], features: &Tensors) -> anyhow::Result<()> {
+    if arguments.json && rows.is_empty() {
+        let images = arguments.image.iter().map(|path| path.display().to_string());
+        let texts = arguments.text.iter().cloned();
+        return features_as_json("image", images, features.get("image_features"))
+            .and_then(|()| features_as_json("text", texts, features.get("text_features")));
+    }
     for (path, row) in arguments.image.iter().zip(rows) {
         if arguments.json {
             let likely: Vec<_> = arguments
@@ -86,8 +111,20 @@ fn tell(arguments: &Encode, rows: &[Vec<f32>]) -> anyhow::Result<()> {
                 .collect();
             json::line("picture", &serde_json::json!({ "image": path, "texts": likely }))?;
         } else {
-            println!("{}", line(path, &arguments.text, row));
+            out::line(&line(path, &arguments.text, row))?;
         }
+    }
+    Ok(())
+}
+
+fn features_as_json(
+    kind: &str,
+    names: impl Iterator<Item = String>,
+    features: Option<&model::Tensor>,
+) -> anyhow::Result<()> {
+    let rows = features.map(|features| features.to_vec2::<f32>()).transpose().context("features")?;
+    for (name, row) in names.zip(rows.unwrap_or_default()) {
+        json::line("features", &serde_json::json!({ kind: name, "features": row }))?;
     }
     Ok(())
 }

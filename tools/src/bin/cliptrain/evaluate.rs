@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use tools::exit::Outcome;
-use tools::{human, json, training, zoo};
+use tools::{human, json, out, training, zoo};
 use trainer::evaluate::{Due, Evaluated, Suite, ZeroShotReport};
 
 use crate::cli::Train;
@@ -38,9 +38,9 @@ pub fn run(arguments: &Train, suite: &Suite) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     for report in &found.zero_shot {
-        println!("{}", score_line(report));
+        out::line(&score_line(report))?;
     }
-    print!("{}", other_lines(&found));
+    out::text(&other_lines(&found))?;
     Ok(Outcome::Done)
 }
 
@@ -49,7 +49,12 @@ fn other_lines(found: &Evaluated) -> String {
     let of_report = |name: &str| found.zero_shot.iter().any(|report| name.starts_with(&format!("{}-", report.name)));
     let others = found.metrics.entries().iter().filter(|(name, _)| *name != "epoch" && !of_report(name));
     others
-        .map(|(name, value)| format!("{name}: {}\n", value.as_f64().map_or(value.to_string(), |v| format!("{v:.4}"))))
+        .map(|(name, value)| {
+            format!(
+                "{name}: {}\n",
+                value.as_f64().filter(|_| value.is_f64()).map_or(value.to_string(), |v| format!("{v:.4}"))
+            )
+        })
         .collect()
 }
 

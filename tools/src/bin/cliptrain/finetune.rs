@@ -1,6 +1,7 @@
 //! `cliptrain finetune`: labelled pictures, a head that begins as the zero-shot classifier, and the image tower.
 
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -9,6 +10,9 @@ use model::Device;
 use model::zero_shot::Template;
 use tools::exit::{Hint, Outcome};
 use tools::log::{JsonLines, LogFile};
+use tools::observe::Texts;
+use tools::observe::board::Board;
+use tools::observe::page::Page;
 use tools::observe::progress::Progress;
 use tools::observe::steps::StepsFile;
 use tools::training::{DataSource, TrainData};
@@ -57,7 +61,7 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
         lr: arguments.lr,
         warmup: arguments.warmup,
     };
-    let mut observers = observers(arguments, &run_dir)?;
+    let mut observers = observers(arguments, &run_dir, class_names)?;
     let done = finetune(FineTune {
         config: &config,
         tuner,
@@ -85,6 +89,7 @@ fn check(arguments: &Finetune) -> anyhow::Result<()> {
     if arguments.epochs == 0 {
         bail!("--epochs: expected at least 1, got 0");
     }
+    let _ = arguments.telling.tensorboard()?;
     if arguments.logs.as_os_str() == "None" {
         bail!("--logs None: what a fine-tuning leaves is its checkpoint; name a folder");
     }
@@ -160,11 +165,13 @@ fn validation(
     Ok(Some((task, prepared)))
 }
 
-fn observers(arguments: &Finetune, run: &Path) -> anyhow::Result<Vec<Box<dyn Observer>>> {
+fn observers(arguments: &Finetune, run: &Path, class_names: Vec<String>) -> anyhow::Result<Vec<Box<dyn Observer>>> {
+    let tensorboard = arguments.telling.tensorboard()?;
     let checkpoints = run.join("checkpoints");
     std::fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
     let path = run.join("params.txt");
-    std::fs::write(&path, format!("{arguments:#?}\n")).with_context(|| format!("cannot write `{}`", path.display()))?;
+    let params = format!("{arguments:#?}\n");
+    std::fs::write(&path, &params).with_context(|| format!("cannot write `{}`", path.display()))?;
     let every = arguments.log_every_n_steps;
     let mut observers: Vec<Box<dyn Observer>> = match arguments.json {
         true => vec![Box::new(JsonLines { log_every_n_steps: every })],
@@ -173,5 +180,14 @@ fn observers(arguments: &Finetune, run: &Path) -> anyhow::Result<Vec<Box<dyn Obs
     observers.push(Box::new(LogFile::open(&run.join("out.log"))?.observer(every)));
     observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
     observers.push(Box::new(StepsFile::open(run, every)?));
+    let texts: Texts = Arc::new(move |ids| match ids {
+        [class] => class_names.get(*class as usize).cloned().unwrap_or_default(),
+        _ => String::new(),
+    });
+    if tensorboard {
+        observers.push(Box::new(Board::create(run, every, Arc::clone(&texts), &params)?));
+    }
+    // Nothing is compared with captions, so that there are no examples of that.
+    observers.push(Box::new(Page::create(run, every, texts, &params, Rc::default())?));
     Ok(observers)
 }

@@ -9,7 +9,7 @@ use model::clip::Clip;
 use model::config::Overrides;
 use model::tokenizer::Tokenizer;
 use tools::exit::{Hint, Outcome};
-use tools::{json, training, zoo};
+use tools::{json, out, training, zoo};
 use trainer::evaluate::zero_shot::Prepared;
 use trainer::evaluate::{Due, Suite, ZeroShotTask};
 use trainer::finetune::Head;
@@ -124,7 +124,7 @@ fn tell(arguments: &Interpolate, metrics: &Metrics) -> anyhow::Result<()> {
         Some(number) if value.is_f64() => format!("{name}: {number:.4}"),
         _ => format!("{name}: {value}"),
     };
-    println!("{}", metrics.entries().iter().map(text).collect::<Vec<_>>().join("\t"));
+    out::line(&metrics.entries().iter().map(text).collect::<Vec<_>>().join("\t"))?;
     Ok(())
 }
 

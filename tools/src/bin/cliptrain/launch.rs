@@ -11,6 +11,7 @@ use loader::{Batch, Stop};
 use model::flops;
 use shards::store::Folder;
 use tools::log::JsonLines;
+use tools::observe::Texts;
 use tools::observe::board::Board;
 use tools::observe::page::Page;
 use tools::observe::progress::Progress;
@@ -138,7 +139,8 @@ impl Launch<'_> {
             eprintln!("warning: --warmup {} is longer than the whole run of {all} steps", self.config.warmup);
         }
         if epoch >= self.config.epochs {
-            eprintln!("nothing is left to train: --epochs {} are done", self.config.epochs);
+            let done = human::counted(epoch, "epoch");
+            eprintln!("nothing is left to train: {done} done, and --epochs is {}", self.config.epochs);
         }
     }
 
@@ -187,11 +189,12 @@ impl Launch<'_> {
         observers.push(Box::new(folder.log()?.observer(every)));
         observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
         observers.push(Box::new(StepsFile::open(run, every)?));
-        let tokenizer = || Arc::clone(&session.tokenizer);
+        let tokenizer = Arc::clone(&session.tokenizer);
+        let texts: Texts = Arc::new(move |ids| tokenizer.decode(ids));
         if tensorboard {
-            observers.push(Box::new(Board::create(run, every, tokenizer(), params)?));
+            observers.push(Box::new(Board::create(run, every, Arc::clone(&texts), params)?));
         }
-        observers.push(Box::new(Page::create(run, every, tokenizer(), params, Rc::clone(&self.found))?));
+        observers.push(Box::new(Page::create(run, every, texts, params, Rc::clone(&self.found))?));
         Ok(observers)
     }
 }

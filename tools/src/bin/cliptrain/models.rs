@@ -5,7 +5,7 @@ use model::parameters::Role;
 use model::{flops, presets};
 use serde::Serialize;
 use tools::exit::Outcome;
-use tools::json;
+use tools::{json, out};
 use trainer::pretrained::tags_of;
 
 use crate::cli::zoo::Models;
@@ -33,10 +33,15 @@ pub fn run(arguments: &Models) -> anyhow::Result<Outcome> {
         }
         return Ok(Outcome::Done);
     }
-    println!("{:<28}{:>10}{:>9}{:>9}  tags", "model", "M params", "GFLOPs", "pixels");
+    out::line(&format!("{:<28}{:>10}{:>9}{:>9}  tags", "model", "M params", "GFLOPs", "pixels"))?;
     for row in &rows {
         let (millions, gflops) = (row.parameters as f64 / 1e6, row.image_gflops + row.text_gflops);
-        println!("{:<28}{millions:>10.2}{gflops:>9.2}{:>9}  {}", row.name, row.image_size, row.tags.join(" "));
+        out::line(&format!(
+            "{:<28}{millions:>10.2}{gflops:>9.2}{:>9}  {}",
+            row.name,
+            row.image_size,
+            row.tags.join(" ")
+        ))?;
     }
     Ok(Outcome::Done)
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use tools::exit::{Hint, Outcome};
+use tools::out;
 use tools::plot::charts::{self, Named};
 use tools::plot::record::Record;
 use tools::plot::{page, raster, svg};
@@ -41,7 +42,7 @@ pub fn run(arguments: &Plot) -> anyhow::Result<Outcome> {
         (Some(other), None) => bail!("--output: expected .html, .svg, .png or a folder, got `.{other}`"),
     };
     for path in written {
-        println!("{}", path.display());
+        out::line(&path.display().to_string())?;
     }
     Ok(Outcome::Done)
 }

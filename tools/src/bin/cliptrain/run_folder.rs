@@ -5,9 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use model::config::ModelConfig;
+use model::weights::CONFIG_FILE;
 use tools::exit::Hint;
-use tools::human;
 use tools::log::LogFile;
+use tools::{human, sources};
+use trainer::zoo::{Name, name_of};
 
 use crate::cli::{LATEST, Train};
 use crate::params::python_float;
@@ -136,12 +139,27 @@ fn continues(arguments: &Train, path: &Path) -> bool {
 
 /// open_clip's name of a run that was given none.
 fn run_name(arguments: &Train, time: &str) -> String {
-    let model = arguments.architecture.name().as_str().replace('/', "-");
-    let (lr, _) = arguments.optimization.adamw(arguments.architecture.name().as_str());
+    let model = expected_model(arguments);
+    let (lr, _) = arguments.optimization.adamw(&model);
+    let model = model.replace('/', "-");
     let (lr, batch, workers) = (python_float(lr), arguments.batch_size, arguments.workers);
     let precision = clap::ValueEnum::to_possible_value(&arguments.architecture.precision);
     let precision = precision.map(|value| value.get_name().to_owned()).unwrap_or_default();
     format!("{time}-model_{model}-lr_{lr}-b_{batch}-j_{workers}-p_{precision}")
+}
+
+/// What the model will be called, as far as can be told before it is opened: by the flags, or by the folder of the weights.
+fn expected_model(arguments: &Train) -> String {
+    let assumed = match arguments.architecture.name() {
+        Name::Given(name) => return name,
+        Name::Assumed(name) => name,
+    };
+    let resumed = arguments.output.resume.as_ref().filter(|from| *from != LATEST);
+    let Some(weights) = resumed.or(arguments.architecture.pretrained.as_ref()) else { return assumed };
+    let folder = Path::new(weights).ancestors().take(2).find(|folder| folder.join(CONFIG_FILE).is_file());
+    let config = folder.and_then(|folder| ModelConfig::read(&folder.join(CONFIG_FILE)).ok());
+    let called = |config: ModelConfig| name_of(&config.model_cfg).unwrap_or("vit-custom").to_owned();
+    config.map_or(assumed, called)
 }
 
 /// The present moment in UTC as `2026_11_24-02_11_55`.
@@ -157,11 +175,7 @@ fn now() -> String {
 /// # Errors
 /// Names the first of them, unless so many may be missing.
 pub fn check_shards(spec: &str, may_be_missing: Option<u64>) -> anyhow::Result<()> {
-    let spec = shards::spec::ShardSpec::parse(spec).context("--train-data")?;
-    if let Some(folder) = spec.uris().filter_map(|uri| uri.local_path()).find(|path| path.is_dir()) {
-        let error = anyhow::anyhow!("--train-data: `{}` is a folder, not a shard", folder.display());
-        return Err(error.context(Hint(format!("name its shards, such as {}/{{00000..00041}}.tar", folder.display()))));
-    }
+    let spec = sources::parse(spec).context("--train-data")?;
     let missing = spec.uris().filter_map(|uri| uri.local_path()).filter(|path| !path.exists());
     let missing: Vec<&Path> = missing.collect();
     let Some(first) = missing.first() else { return Ok(()) };

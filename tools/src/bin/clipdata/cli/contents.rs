@@ -43,7 +43,8 @@ Examples:
   clipdata head 'laion/{00000..00041}.tar'
   clipdata head s3://bucket/00000.tar --samples 3 --json
 
-No more is read than is shown.";
+No more is read than is shown. Shards that turn out not to be whole on the way are told on standard error.
+Exit codes: 0 done, 1 such a shard or no sample at all, 2 wrong usage or failure.";
 
 /// `clipdata head`.
 #[derive(Debug, Args)]
@@ -58,7 +59,10 @@ pub struct Head {
     /// Extension of captions
     #[arg(long, value_name = "EXT", default_value = "txt")]
     pub caption_key: String,
-    /// JSON Lines on standard output, a line a sample
+    /// Take a tar without its two closing blocks of zeros for whole
+    #[arg(long)]
+    pub accept_missing_end: bool,
+    /// JSON Lines on standard output: a line a sample, and one for each shard that is not whole
     #[arg(long)]
     pub json: bool,
 }

@@ -1,18 +1,20 @@
 //! `clipdata ls`, `head` and `cat`: what is in shards, and whether they are whole.
 
-use std::io::Write;
+mod cat;
+mod head;
+mod ls;
 
-use anyhow::{Context, bail};
 use loader::recorded;
 use serde::Serialize;
 use shards::Sample;
 use shards::reader::{MissingEnd, Proof, ShardEnd, ShardReader};
-use shards::spec::ShardSpec;
 use shards::uri::ShardUri;
-use tools::exit::{Hint, Outcome};
-use tools::{human, json};
+use tools::out::visible;
+use tools::{human, json, out, sources};
 
-use crate::cli::{Cat, Head, Ls};
+pub use cat::cat;
+pub use head::head;
+pub use ls::ls;
 
 /// One sample as it is told.
 #[derive(Debug, Serialize)]
@@ -30,6 +32,10 @@ struct ShardLine {
     shard: String,
     complete: bool,
     samples: u64,
+    /// What was recorded of a complete shard that has another number of samples.
+    samples_recorded: Option<u64>,
+    /// Links, devices, and files without an extension.
+    members_left_out: u64,
     /// What is missing; the rest is there where this is.
     reason: Option<String>,
     /// The sample that was lost, where its name is known.
@@ -38,123 +44,87 @@ struct ShardLine {
     offset: Option<u64>,
 }
 
-#[derive(Debug, Default, Serialize)]
-struct Totals {
-    samples: u64,
-    shards_complete: u64,
-    shards_incomplete: u64,
+/// The shards of a specification, with what their writers recorded of them.
+fn shards(spec: &str, accept_missing_end: bool) -> anyhow::Result<Vec<(ShardUri, Proof)>> {
+    let missing_end = if accept_missing_end { MissingEnd::IsAccepted } else { MissingEnd::IsACut };
+    let uris: Vec<_> = sources::parse(spec)?.uris().cloned().collect();
+    let proofs = recorded(&uris, missing_end).unwrap_or_else(|error| {
+        tracing::warn!("{error}; counts that were recorded are not looked at");
+        vec![Proof { missing_end, ..Proof::default() }; uris.len()]
+    });
+    Ok(uris.into_iter().zip(proofs).collect())
 }
 
-/// Reads all shards, telling of each sample.
-pub fn ls(arguments: &Ls) -> anyhow::Result<Outcome> {
-    let missing_end = if arguments.accept_missing_end { MissingEnd::IsAccepted } else { MissingEnd::IsACut };
-    let uris = uris(&arguments.spec)?;
-    let proofs = recorded(&uris, missing_end)?;
-    let mut totals = Totals::default();
-    for (uri, proof) in uris.iter().zip(proofs) {
-        let line = list(uri, proof, arguments)?;
-        totals.samples += line.samples;
-        *(if line.complete { &mut totals.shards_complete } else { &mut totals.shards_incomplete }) += 1;
-        match arguments.json {
-            true => json::line("shard", &line)?,
-            false => write_line(&shard_text(&line))?,
-        }
-    }
-    match arguments.json {
-        true => json::line("summary", &totals)?,
-        false => {
-            let (samples, complete) = (human::counted(totals.samples, "sample"), totals.shards_complete);
-            write_line(&format!("{samples}; shards: {complete} complete, {} incomplete", totals.shards_incomplete))?;
-        }
-    }
-    Ok(if totals.shards_incomplete == 0 { Outcome::Done } else { Outcome::BadData })
-}
-
-fn list(uri: &ShardUri, proof: Proof, arguments: &Ls) -> anyhow::Result<ShardLine> {
-    let failed = |samples, reason| {
-        let (key, offset) = (None, None);
-        ShardLine { shard: uri.to_string(), complete: false, samples, reason: Some(reason), key, offset }
-    };
+/// Hands over the samples of a shard until `take` wants no more; how it ended, where it was read that far.
+fn each_sample(
+    uri: &ShardUri,
+    proof: Proof,
+    mut take: impl FnMut(Sample) -> anyhow::Result<bool>,
+) -> anyhow::Result<Option<ShardLine>> {
     let mut reader = match ShardReader::open(uri) {
         Ok(reader) => reader.with_proof(proof),
-        Err(error) => return Ok(failed(0, format!("{:#}", anyhow::Error::new(error)))),
+        Err(error) => return Ok(Some(ShardLine::unopened(uri, &anyhow::Error::new(error)))),
     };
-    let (mut samples, mut trouble) = (0, None);
-    for sample in reader.by_ref() {
-        match sample {
-            Ok(sample) => {
-                samples += 1;
-                if !arguments.quiet {
-                    tell(&sample, &arguments.caption_key, arguments.json)?;
-                }
-            }
-            Err(error) => trouble = Some(error.to_string()),
+    // What is no tar is told by the end of the shard.
+    while let Some(Ok(sample)) = reader.next() {
+        if !take(sample)? {
+            return Ok(None);
         }
     }
-    Ok(match reader.end() {
-        Some(ShardEnd::Incomplete { samples, reason, offset, key }) => ShardLine {
+    Ok(reader.end().map(|end| ShardLine::of(&reader, end)))
+}
+
+impl ShardLine {
+    fn unopened(uri: &ShardUri, error: &anyhow::Error) -> Self {
+        Self {
             shard: uri.to_string(),
             complete: false,
-            samples: *samples,
-            reason: Some(trouble.unwrap_or_else(|| reason.to_string())),
-            key: key.as_ref().map(ToString::to_string),
-            offset: Some(*offset),
-        },
-        _ => ShardLine { complete: true, reason: None, ..failed(samples, String::new()) },
-    })
-}
-
-fn shard_text(line: &ShardLine) -> String {
-    let (shard, samples) = (&line.shard, human::counted(line.samples, "sample"));
-    let Some(reason) = &line.reason else { return format!("{shard}: complete, {samples}") };
-    let key = line.key.as_ref().map(|key| format!(", sample `{key}` is lost")).unwrap_or_default();
-    let offset = line.offset.map(|offset| format!(" (at byte {offset}{key})")).unwrap_or_default();
-    format!("{shard}: INCOMPLETE after {samples}: {reason}{offset}")
-}
-
-/// The first samples.
-pub fn head(arguments: &Head) -> anyhow::Result<Outcome> {
-    let mut left = arguments.samples;
-    for uri in uris(&arguments.spec)? {
-        if left == 0 {
-            break;
-        }
-        for sample in ShardReader::open(&uri)?.take(usize::try_from(left).unwrap_or(usize::MAX)) {
-            tell(&sample?, &arguments.caption_key, arguments.json)?;
-            left -= 1;
+            samples: 0,
+            samples_recorded: None,
+            members_left_out: 0,
+            reason: Some(format!("{error:#}")),
+            key: None,
+            offset: None,
         }
     }
-    Ok(Outcome::Done)
-}
 
-/// One member's bytes.
-pub fn cat(arguments: &Cat) -> anyhow::Result<Outcome> {
-    let member = &arguments.member;
-    let Some((key, extension)) = shards::key::split_name(member) else {
-        bail!("`{member}`: expected the key of a sample and an extension, such as 000120005.jpg");
-    };
-    let mut samples = 0u64;
-    for uri in uris(&arguments.spec)? {
-        for sample in ShardReader::open(&uri)? {
-            let sample = sample?;
-            samples += 1;
-            if sample.key.as_str() != key {
-                continue;
-            }
-            if let Some(field) = sample.field(&[&extension]) {
-                std::io::stdout().lock().write_all(&field.bytes).context("cannot write to standard output")?;
-                return Ok(Outcome::Done);
-            }
-            let has: Vec<_> = sample.fields.iter().map(|field| field.extension.as_str()).collect();
-            bail!("shard `{uri}`: sample `{key}` has no `{extension}` (it has: {})", has.join(", "));
+    fn of<R: std::io::Read>(reader: &ShardReader<R>, end: &ShardEnd) -> Self {
+        let (samples, missing) = match end {
+            ShardEnd::Complete { samples } => (*samples, None),
+            ShardEnd::Incomplete { samples, reason, offset, key } => (*samples, Some((reason, *offset, key))),
+        };
+        Self {
+            shard: reader.shard().to_owned(),
+            complete: missing.is_none(),
+            samples,
+            samples_recorded: reader.miscount(),
+            members_left_out: reader.members_left_out(),
+            reason: missing.map(|(reason, ..)| reason.to_string()),
+            key: missing.and_then(|(.., key)| key.as_ref()).map(ToString::to_string),
+            offset: missing.map(|(_, offset, _)| offset),
         }
     }
-    let hint = Hint("clipdata ls lists the keys".to_owned());
-    Err(anyhow::anyhow!("no sample `{key}` among the {} read", human::counted(samples, "sample")).context(hint))
-}
 
-fn uris(spec: &str) -> anyhow::Result<Vec<ShardUri>> {
-    Ok(ShardSpec::parse(spec)?.uris().cloned().collect())
+    fn text(&self) -> String {
+        let (shard, samples) = (visible(&self.shard), human::counted(self.samples, "sample"));
+        let mut text = match &self.reason {
+            None => format!("{shard}: complete, {samples}"),
+            Some(reason) => {
+                let lost = self.key.as_ref().map(|key| format!(", sample `{}` is lost", visible(key)));
+                let lost = lost.unwrap_or_default();
+                let offset = self.offset.map(|offset| format!(" (at byte {offset}{lost})")).unwrap_or_default();
+                format!("{shard}: INCOMPLETE after {samples}: {}{offset}", visible(reason))
+            }
+        };
+        if let Some(recorded) = self.samples_recorded {
+            text.push_str(&format!(", but {} in its sizes.json or _stats.json", human::thousands(recorded)));
+        }
+        if self.members_left_out > 0 {
+            let members = human::counted(self.members_left_out, "member");
+            text.push_str(&format!("; left out: {members} that are no files or have no extension"));
+        }
+        text
+    }
 }
 
 fn tell(sample: &Sample, caption_key: &str, as_json: bool) -> anyhow::Result<()> {
@@ -165,10 +135,14 @@ fn tell(sample: &Sample, caption_key: &str, as_json: bool) -> anyhow::Result<()>
         let sizes = sample.fields.iter().map(|field| field.bytes.len()).collect();
         return Ok(json::line("sample", &Listed { shard, key, extensions, sizes, caption })?);
     }
-    let fields =
-        sample.fields.iter().map(|field| format!("{} {}", field.extension, human::bytes(field.bytes.len() as u64)));
-    let caption = caption.map(|caption| format!("  {}", one_line(&caption))).unwrap_or_default();
-    write_line(&format!("{}  {}{caption}", sample.key, fields.collect::<Vec<_>>().join("  ")))
+    let mut text = visible(sample.key.as_str());
+    for field in &sample.fields {
+        text.push_str(&format!("  {} {}", visible(&field.extension), human::bytes(field.bytes.len() as u64)));
+    }
+    if let Some(caption) = caption {
+        text.push_str(&format!("  {}", one_line(&caption)));
+    }
+    Ok(out::line(&text)?)
 }
 
 /// The start of a caption, without anything that a terminal would act on.
@@ -179,8 +153,4 @@ fn one_line(caption: &str) -> String {
         text.push('…');
     }
     text
-}
-
-fn write_line(line: &str) -> anyhow::Result<()> {
-    writeln!(std::io::stdout().lock(), "{line}").context("cannot write to standard output")
 }

@@ -76,11 +76,11 @@ pub struct Data {
     /// Leave out pictures of more pixels, by their header [default: 178956970, where Pillow refuses]
     #[arg(long, value_name = "N", value_parser = counts())]
     pub max_image_pixels: Option<u64>,
-    #[command(flatten)]
-    pub urls: Urls,
     /// How crops are brought to the model's size
     #[arg(long, value_enum, default_value_t = ResizeMode::Fast)]
     pub resize: ResizeMode,
+    #[command(flatten)]
+    pub urls: Urls,
 }
 
 /// `--on-shard-error`, `--on-sample-error`.

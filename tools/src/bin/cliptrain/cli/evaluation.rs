@@ -11,6 +11,7 @@ use model::zero_shot::{
 use shards::reader::ShardReader;
 use shards::spec::ShardSpec;
 use tools::exit::Hint;
+use tools::sources;
 use trainer::evaluate::{Benchmark, Labels, PairsTask, Suite, ZeroShotTask};
 
 use super::keys::Keys;
@@ -132,7 +133,7 @@ pub fn labels(flag: &'static str, data: &str) -> anyhow::Result<Labels> {
             bail!("{flag} `{data}`: expected a folder of class folders, or tar shards whose samples have a .cls")
         }
         _ => {
-            let spec = ShardSpec::parse(data).context(flag)?;
+            let spec = sources::parse(data).context(flag)?;
             look_into(flag, &spec)?;
             Ok(Labels::Shards(spec))
         }

@@ -8,6 +8,7 @@ use super::batch_size;
 use super::data::counts;
 use super::evaluation::{Evaluation, Prompts};
 use super::keys::Keys;
+use super::telling::Telling;
 use super::zoo::ModelChoice;
 
 /// `cliptrain finetune`.
@@ -23,7 +24,8 @@ Examples:
 
 --train-data and --val-data are folders of class folders, or shards whose samples have a .cls. The head begins as the
 zero-shot classifier of names and templates. logs/NAME/checkpoints/epoch_K holds the whole model with the tuned image tower,
-and head.safetensors with head.json beside it; `cliptrain interpolate` takes both. A run that was ended begins anew.
+and head.safetensors with head.json beside it; `cliptrain interpolate` takes both. logs/NAME/report.html shows the run. One
+that was ended begins anew, under another name.
 Exit codes: 0 done, 2 wrong usage or failure, 130 interrupted, by SIGTERM as well."
 )]
 pub struct Finetune {
@@ -97,6 +99,8 @@ pub struct Finetune {
     /// Steps between two log lines
     #[arg(long, value_name = "STEPS", default_value_t = 100, help_heading = "Output")]
     pub log_every_n_steps: u64,
+    #[command(flatten)]
+    pub telling: Telling,
     /// JSON Lines on standard output, ending in a summary
     #[arg(long, help_heading = "Output")]
     pub json: bool,

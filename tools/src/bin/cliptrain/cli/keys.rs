@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::{Args, ValueEnum};
-use loader::{CaptionSource, EvalPairs, ShardSpec};
+use loader::{CaptionSource, EvalPairs};
 use tools::exit::Hint;
+use tools::sources;
 use tools::training::{DataSource, table};
 
 /// What the flags are where nothing is said, as in open_clip.
@@ -73,7 +74,7 @@ impl Keys {
         let kind = if self.dataset_type == DatasetType::Urls { DatasetType::Auto } else { self.dataset_type };
         match self.source(spec, kind)? {
             DataSource::Shards(spec) => Ok(EvalPairs::Shards {
-                spec: ShardSpec::parse(&spec)?,
+                spec: sources::parse(&spec)?,
                 image_extensions: self.image_extensions(),
                 captions: self.captions()?,
             }),

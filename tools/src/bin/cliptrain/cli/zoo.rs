@@ -117,7 +117,8 @@ pub struct Encode {
     /// File for features and probabilities
     #[arg(long, value_name = "FILE.safetensors", help_heading = "Output")]
     pub output: Option<PathBuf>,
-    /// JSON Lines on standard output, one picture a line
+    /// JSON Lines on standard output: a picture a line with its probabilities, or where there are only pictures or only
+    /// texts, one of them a line with its features
     #[arg(long, help_heading = "Output")]
     pub json: bool,
 }
@@ -131,7 +132,8 @@ Examples:
 
 Writes img_emb/img_emb_K.npy and text_emb/text_emb_K.npy (float16, rows of length 1) and metadata/metadata_K.parquet
 (image_path, caption), as clip-retrieval reads them; a part K for each shard, or for each 10,000 pictures of a folder. The same
-command goes on where it was ended. Exit code 1: a shard was cut off.")]
+command goes on where it was ended, or where its list was continued; a shard or picture that has changed is embedded again.
+Exit code 1: a shard was cut off.")]
 pub struct Embed {
     /// Shards ({000..999} and `::` allowed), or a folder of pictures with .txt files beside them
     #[arg(value_name = "SPEC")]
