@@ -159,3 +159,42 @@ fn what_cannot_be_tuned_or_mixed_is_named() {
         assert!(finished.stderr.contains(expected), "{arguments:?}: expected `{expected}` in: {finished}");
     }
 }
+
+#[test]
+fn a_tuning_that_was_ended_goes_on_to_the_same_bytes() {
+    let folder = TempDir::new().unwrap();
+    let classes = start(&folder).display().to_string();
+    let tune = |name: &str| finetune(&folder, &classes, name).args(["--val-data", &classes]);
+    let _ = tune("whole").run().success();
+    let checkpoints = |name: &str| folder.path().join("logs").join(name).join("checkpoints");
+    // What a run leaves that was killed in its fourth epoch, and before the validation of its third.
+    for epoch in ["epoch_2", "epoch_3"] {
+        fs::create_dir_all(checkpoints("half").join(epoch)).unwrap();
+        for file in fs::read_dir(checkpoints("whole").join(epoch)).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), checkpoints("half").join(epoch).join(file.file_name())).unwrap();
+        }
+    }
+    fs::write(folder.path().join("logs/half/out.log"), "").unwrap();
+    let results = fs::read_to_string(checkpoints("whole").join("results.jsonl")).unwrap();
+    let two: String = results.lines().take(2).map(|line| format!("{line}\n")).collect();
+    fs::write(checkpoints("half").join("results.jsonl"), two).unwrap();
+
+    let exists = tune("half").run().expect_code(2);
+    assert!(exists.stderr.contains("--resume latest goes on"), "{exists}");
+    let seeded = tune("half").args(["--resume", "latest", "--seed", "7"]).run().expect_code(2);
+    assert!(seeded.stderr.contains("--seed"), "{seeded}");
+    let finished = tune("half").args(["--resume", "latest"]).run().success();
+    assert!(finished.stderr.contains("going on behind epoch 3, step "), "{finished}");
+    for file in ["open_clip_model.safetensors", "head.safetensors", "tuning.safetensors", "tuning.json"] {
+        let bytes = |name: &str| fs::read(checkpoints(name).join("epoch_6").join(file)).unwrap();
+        assert!(bytes("whole") == bytes("half"), "{file}");
+    }
+    assert_eq!(fs::read_to_string(checkpoints("half").join("results.jsonl")).unwrap(), results);
+    let begun = tune("new").args(["--resume", "latest", "--epochs", "1"]).run().success();
+    assert!(begun.stderr.contains("has no checkpoint yet; the run begins"), "{begun}");
+    let damaged = checkpoints("half").join("epoch_6/tuning.json");
+    fs::write(&damaged, "{").unwrap();
+    let refused = tune("half").args(["--resume", "latest"]).run().expect_code(2);
+    assert!(refused.stderr.contains("tuning.json: EOF"), "{refused}");
+}

@@ -101,6 +101,15 @@ fn what_cannot_be_a_model_is_named() {
     }
 }
 
+/// The bytes of a tensor in a safetensors file.
+fn tensor(path: &Path, name: &str) -> Vec<u8> {
+    let bytes = fs::read(path).unwrap();
+    let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let header: serde_json::Value = serde_json::from_slice(&bytes[8..8 + length]).unwrap();
+    let end = |i: usize| 8 + length + header[name]["data_offsets"][i].as_u64().unwrap() as usize;
+    bytes[end(0)..end(1)].to_vec()
+}
+
 /// Shape in the header of an npy file.
 fn shape(path: &Path) -> String {
     let bytes = fs::read(path).unwrap();
@@ -227,11 +236,20 @@ fn residual_network_trains_and_its_statistics_are_saved() {
     let end = config.find("\"text_cfg\"").unwrap();
     let path = folder.path().join("resnet.json");
     fs::write(&path, format!("{}{tower}{}", &config[..start], &config[end..])).unwrap();
-    let finished =
-        cliptrain().args(["--train-data", &spec, "--name", "rn", "--batch-size", "4", "--epochs", "1", "--model"]);
-    let finished =
-        finished.arg(&path).args(["--warmup", "2", "--workers", "1", "--logs"]).arg(folder.path().join("logs"));
-    let _ = finished.run().success();
-    let saved = fs::read(folder.path().join("logs/rn/checkpoints/epoch_1/open_clip_model.safetensors")).unwrap();
-    assert!(String::from_utf8_lossy(&saved[..60_000.min(saved.len())]).contains("visual.bn1.num_batches_tracked"));
+    let checkpoint = |name: &str| folder.path().join("logs").join(name).join("checkpoints/epoch_1");
+    let train = |name: &str| {
+        let command = cliptrain().args(["--train-data", &spec, "--name", name, "--batch-size", "4", "--epochs", "1"]);
+        command.args(["--warmup", "2", "--workers", "1", "--logs"]).arg(folder.path().join("logs"))
+    };
+    let _ = train("rn").arg("--model").arg(&path).run().success();
+    let mean = |name: &str| tensor(&checkpoint(name).join("open_clip_model.safetensors"), "visual.bn1.running_mean");
+    let weight = |name: &str| tensor(&checkpoint(name).join("open_clip_model.safetensors"), "visual.conv1.weight");
+    let counted = tensor(&checkpoint("rn").join("open_clip_model.safetensors"), "visual.bn1.num_batches_tracked");
+    assert_eq!(counted, 4i64.to_le_bytes());
+    let tuned = |name: &str| train(name).arg("--pretrained").arg(checkpoint("rn")).arg("--lock-image");
+    let _ = tuned("locked").run().success();
+    let _ = tuned("frozen").arg("--lock-image-freeze-bn-stats").run().success();
+    assert!(weight("locked") == weight("rn") && weight("frozen") == weight("rn"), "a locked tower learns nothing");
+    assert!(mean("locked") != mean("rn"), "statistics follow the data unless they are frozen");
+    assert!(mean("frozen") == mean("rn"));
 }

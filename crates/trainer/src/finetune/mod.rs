@@ -1,14 +1,17 @@
 //! Fine-tuning of the image tower on labelled pictures, with a head that begins as the zero-shot classifier (Wortsman et
 //! al., 2022): cross-entropy over classes; the text tower stays as it is.
 
+mod going_on;
 mod head;
 mod step;
 
 use std::path::PathBuf;
 
-use loader::{Batch, Batches, Loader, Stop};
+use candle_core::Tensor;
+use loader::{Batch, Batches, EpochSize, Loader, Stop};
 use serde::Serialize;
 
+pub use going_on::{GoingOn, Progress, newest, resume};
 pub use head::{HEAD_FILE, Head};
 pub use step::{FineTuner, Tuned, Tuning};
 
@@ -17,11 +20,11 @@ use crate::error::{Error, Result};
 use crate::evaluate::zero_shot::Prepared;
 use crate::evaluate::{ZeroShotReport, ZeroShotTask};
 use crate::input;
-use crate::interpolate::save;
 use crate::metrics::Metrics;
 use crate::observer::Observer;
 use crate::report::{Saved, StepReport, TrainReport};
 use crate::schedule::{Schedule, Shape};
+use crate::train::epoch_size;
 
 /// A fine-tuning run.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +47,8 @@ pub struct FineTune<'a> {
     pub tuner: FineTuner,
     /// Pictures whose caption is the index of their class, as its one id.
     pub loader: &'a Loader,
+    /// Where it goes on, if it does not begin.
+    pub from: Option<GoingOn>,
     /// What is classified after each epoch.
     pub validation: Option<(ZeroShotTask, Prepared)>,
     /// Set from outside to stop after the step under way.
@@ -74,55 +79,68 @@ pub struct FineTuned {
 pub fn finetune(mut run: FineTune<'_>) -> Result<FineTuned> {
     let folder = run.config.run_dir.join("checkpoints");
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-    let size = run.loader.epoch_size();
+    let begins = || GoingOn { progress: Progress::new(0, 0, run.loader.start()), owes_validation: false };
+    let GoingOn { progress: from, owes_validation } = run.from.take().unwrap_or_else(begins);
+    let size = epoch_size(run.loader, &from.position);
     let total_steps = size.num_batches * run.config.epochs;
-    let schedule = Schedule { base: run.config.lr, warmup: run.config.warmup, total_steps, shape: Shape::Cosine };
-    let (mut batches, mut clock, mut done) = (run.loader.batches(), Clock::new(), FineTuned::default());
-    for epoch in 0..run.config.epochs {
-        tune_epoch(&mut run, &mut batches, epoch, &schedule, &mut clock, &mut done)?;
-        if done.interrupted {
+    let mut course = Course {
+        size,
+        schedule: Schedule { base: run.config.lr, warmup: run.config.warmup, total_steps, shape: Shape::Cosine },
+        batches: run.loader.batches_from(&from.position)?,
+        clock: Clock::new(),
+        done: FineTuned { steps: from.steps, ..FineTuned::default() },
+    };
+    if owes_validation {
+        validate(&mut run, &mut course, from.epochs)?;
+    }
+    for epoch in from.epochs..run.config.epochs {
+        if course.done.interrupted {
+            break;
+        }
+        tune_epoch(&mut run, &mut course, epoch)?;
+        if course.done.interrupted {
             break;
         }
         let path = folder.join(format!("epoch_{}", epoch + 1));
-        save(&run.tuner.clip, Some(&run.tuner.head), &path)?;
-        done.checkpoint = Some(path.clone());
-        run.observer.on_checkpoint(&Saved { epoch: epoch + 1, steps: done.steps, path });
-        match validate(&mut run, epoch + 1) {
-            Err(Error::Interrupted) => done.interrupted = true,
-            validated => done.validation = validated?,
-        }
-        clock.restart();
-        if done.interrupted {
-            break;
-        }
+        let progress = Progress::new(epoch + 1, course.done.steps, course.batches.position().clone());
+        going_on::save(&run.tuner, &progress, &path)?;
+        course.done.checkpoint = Some(path.clone());
+        run.observer.on_checkpoint(&Saved { epoch: epoch + 1, steps: course.done.steps, path });
+        validate(&mut run, &mut course, epoch + 1)?;
+        course.clock.restart();
     }
-    run.observer.on_end(&ended(&done, &clock, size.num_batches), &run.loader.stats());
-    Ok(done)
+    run.observer.on_end(&course.ended(), &run.loader.stats());
+    Ok(course.done)
 }
 
-fn ended(done: &FineTuned, clock: &Clock, steps_per_epoch: u64) -> TrainReport {
-    TrainReport {
-        epochs: done.steps / steps_per_epoch.max(1),
-        steps: done.steps,
-        samples_seen: clock.samples(),
-        loss: done.loss,
-        seconds: clock.seconds(),
-        samples_per_second: clock.rate(),
-        interrupted: done.interrupted,
-        checkpoint: done.checkpoint.clone(),
-        ..TrainReport::default()
+/// A run under way.
+struct Course {
+    size: EpochSize,
+    schedule: Schedule,
+    batches: Batches,
+    clock: Clock,
+    done: FineTuned,
+}
+
+impl Course {
+    fn ended(&self) -> TrainReport {
+        let (done, clock) = (&self.done, &self.clock);
+        TrainReport {
+            epochs: done.steps / self.size.num_batches.max(1),
+            steps: done.steps,
+            samples_seen: clock.samples(),
+            loss: done.loss,
+            seconds: clock.seconds(),
+            samples_per_second: clock.rate(),
+            interrupted: done.interrupted,
+            checkpoint: done.checkpoint.clone(),
+            ..TrainReport::default()
+        }
     }
 }
 
-fn tune_epoch(
-    run: &mut FineTune<'_>,
-    batches: &mut Batches,
-    epoch: u64,
-    schedule: &Schedule,
-    clock: &mut Clock,
-    done: &mut FineTuned,
-) -> Result<()> {
-    let size = run.loader.epoch_size();
+fn tune_epoch(run: &mut FineTune<'_>, course: &mut Course, epoch: u64) -> Result<()> {
+    let Course { size, schedule, batches, clock, done } = course;
     let mut losses = 0.0;
     for step_in_epoch in 0..size.num_batches {
         // There is no batch once the run is told to stop.
@@ -188,11 +206,20 @@ fn step_on(tuner: &mut FineTuner, batch: &Batch, lr: f64) -> Result<Tuned> {
     Ok(tuned)
 }
 
-fn validate(run: &mut FineTune<'_>, epoch: u64) -> Result<Option<ZeroShotReport>> {
-    let Some((task, prepared)) = &run.validation else { return Ok(None) };
-    let report = task.run_with(&run.tuner.clip, prepared, run.stop, |features| run.tuner.head.logits(features))?;
+/// Classifies what is kept back, where there is such data; a stop ends it and the run.
+fn validate(run: &mut FineTune<'_>, course: &mut Course, epoch: u64) -> Result<()> {
+    let Some((task, prepared)) = &run.validation else { return Ok(()) };
+    let logits = |features: &Tensor| run.tuner.head.logits(features);
+    let report = match task.run_with(&run.tuner.clip, prepared, run.stop, logits) {
+        Err(Error::Interrupted) => {
+            course.done.interrupted = true;
+            return Ok(());
+        }
+        report => report?,
+    };
     let mut metrics = Metrics::of_epoch(epoch);
     metrics.extend(report.metrics(epoch));
     run.observer.on_evaluation(&metrics);
-    Ok(Some(report))
+    course.done.validation = Some(report);
+    Ok(())
 }

@@ -1,5 +1,7 @@
 //! One step of fine-tuning: image tower, head, cross-entropy, and back.
 
+use std::collections::HashMap;
+
 use candle_core::{D, DType, Tensor};
 use model::clip::Clip;
 use model::parameters::Gradients;
@@ -64,6 +66,23 @@ impl FineTuner {
     /// Steps taken so far.
     pub fn steps(&self) -> u64 {
         self.optimizers.1.steps()
+    }
+
+    /// The moments of both optimizers, by name.
+    pub(super) fn moments(&self) -> HashMap<String, Tensor> {
+        let mut moments = self.optimizers.0.tensors(self.clip.parameters());
+        moments.extend(self.optimizers.1.tensors(self.head.parameters()));
+        moments
+    }
+
+    /// Takes up what [`FineTuner::moments`] gave after `steps` steps.
+    pub(super) fn restore(&mut self, moments: HashMap<String, Tensor>, steps: u64) -> std::result::Result<(), String> {
+        self.optimizers.0.restore(
+            self.clip.parameters(),
+            moments.clone(),
+            if self.tunes_tower() { steps } else { 0 },
+        )?;
+        self.optimizers.1.restore(self.head.parameters(), moments, steps)
     }
 
     fn tunes_tower(&self) -> bool {

@@ -1,6 +1,6 @@
 //! `cliptrain finetune`: labelled pictures, a head that begins as the zero-shot classifier, and the image tower.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,13 +21,16 @@ use trainer::Observer;
 use trainer::config::AdamW;
 use trainer::evaluate::zero_shot::Prepared;
 use trainer::evaluate::{Labels, ZeroShotTask};
-use trainer::finetune::{FineTune, FineTuneConfig, FineTuner, Head, Tuning, finetune};
+use trainer::finetune::{self, FineTune, FineTuneConfig, FineTuner, GoingOn, Head, Tuning};
 use trainer::metrics::ResultsFile;
 use trainer::zoo::Ready;
 
 use crate::cli::evaluation::labels;
 use crate::cli::finetune::Finetune;
-use crate::cli::parse_augmentation;
+use crate::cli::{LATEST, parse_augmentation};
+
+/// The log's name, by whose presence a run is known.
+const LOG: &str = "out.log";
 
 /// Trains, and says where the checkpoints are.
 pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
@@ -40,21 +43,25 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
     let class_names = class_names(arguments, &labelled)?;
     let validation = validation(arguments, &class_names, &templates)?;
     let run_dir = arguments.logs.join(&arguments.name);
-    if run_dir.join("out.log").exists() {
-        bail!("the run `{}` exists already; --name gives another", run_dir.display());
+    if run_dir.join(LOG).exists() && arguments.resume.is_none() {
+        let error = anyhow::anyhow!("the run `{}` exists already", run_dir.display());
+        return Err(error.context(Hint("--name gives another, --resume latest goes on with this one".to_owned())));
     }
-    let wanted = zoo::wanted(choice.name(), Some(pretrained), (&choice.forced).into(), arguments.seed);
-    let Ready { clip, tokenizer } = trainer::zoo::open(&wanted, &zoo::hub(), &Device::Cpu)?;
     let stop = training::stop_on_interrupt()?;
+    let (tuner, from) = match checkpoint(arguments, &run_dir)? {
+        Some(folder) => going_on(arguments, &run_dir, &folder, &class_names)?,
+        None => (begin(arguments, pretrained, &class_names, &templates)?, None),
+    };
     let data = data(arguments, &labelled, &class_names)?;
-    let mut config = data.config(clip.config().vision_cfg.image_size as u32, index(), 1)?;
+    let mut config = data.config(tuner.clip.config().vision_cfg.image_size as u32, index(), 1)?;
     config.stop = stop.clone();
     let loader = Loader::new(config).with_context(|| format!("cannot train on `{}`", arguments.train_data))?;
     training::enough(&data, loader.num_samples())?;
-    let head = Head::zero_shot(&clip, &tokenizer, &class_names, &templates)?;
-    let adamw = AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, wd: arguments.wd };
-    let tuning = if arguments.head_only { Tuning::Head } else { Tuning::Tower };
-    let tuner = FineTuner::new(clip, head, tuning, adamw, Some(arguments.grad_clip_norm), arguments.seed)?;
+    if let Some(from) = &from {
+        let hint =
+            || Hint("the data, --seed and --workers have to be those of the run; --name begins another".to_owned());
+        loader.check(&from.progress.position).with_context(hint)?;
+    }
     let config = FineTuneConfig {
         run_dir: run_dir.clone(),
         epochs: arguments.epochs,
@@ -62,10 +69,11 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
         warmup: arguments.warmup,
     };
     let mut observers = observers(arguments, &run_dir, class_names)?;
-    let done = finetune(FineTune {
+    let done = finetune::finetune(FineTune {
         config: &config,
         tuner,
         loader: &loader,
+        from,
         validation,
         stop: &stop,
         observer: &mut observers,
@@ -75,6 +83,62 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
         json::line("summary", &serde_json::json!({ "finetune": done, "loader": loader.stats() }))?;
     }
     Ok(if done.interrupted { Outcome::Interrupted } else { Outcome::Done })
+}
+
+/// The newest checkpoint of the run, where it is to go on.
+fn checkpoint(arguments: &Finetune, run: &Path) -> anyhow::Result<Option<PathBuf>> {
+    match arguments.resume.as_deref() {
+        None => Ok(None),
+        Some(LATEST) => {
+            let folder = run.join("checkpoints");
+            let newest = finetune::newest(&folder)?;
+            if newest.is_none() {
+                eprintln!("--resume latest: `{}` has no checkpoint yet; the run begins", folder.display());
+            }
+            Ok(newest)
+        }
+        Some(path) => Ok(Some(PathBuf::from(path))),
+    }
+}
+
+fn begin(
+    arguments: &Finetune,
+    pretrained: &str,
+    class_names: &[String],
+    templates: &[Template],
+) -> anyhow::Result<FineTuner> {
+    let choice = &arguments.choice;
+    let wanted = zoo::wanted(choice.name(), Some(pretrained), (&choice.forced).into(), arguments.seed);
+    let Ready { clip, tokenizer } = trainer::zoo::open(&wanted, &zoo::hub(), &Device::Cpu)?;
+    let head = Head::zero_shot(&clip, &tokenizer, class_names, templates)?;
+    let (tuning, adamw) = (tuning(arguments), adamw(arguments));
+    Ok(FineTuner::new(clip, head, tuning, adamw, Some(arguments.grad_clip_norm), arguments.seed)?)
+}
+
+fn going_on(
+    arguments: &Finetune,
+    run: &Path,
+    folder: &Path,
+    class_names: &[String],
+) -> anyhow::Result<(FineTuner, Option<GoingOn>)> {
+    let (tuning, adamw, clip) = (tuning(arguments), adamw(arguments), Some(arguments.grad_clip_norm));
+    let (tuner, progress) = finetune::resume(folder, tuning, adamw, clip, arguments.seed).context("--resume")?;
+    if tuner.head.class_names != class_names {
+        let (saved, now) = (tuner.head.class_names.len(), class_names.len());
+        bail!("--resume `{}`: its {saved} classes are not the {now} of these flags", folder.display());
+    }
+    eprintln!("going on behind epoch {}, step {}", progress.epochs, progress.steps);
+    let evaluated = ResultsFile::last_epoch(&run.join("checkpoints/results.jsonl"));
+    let owes_validation = evaluated.is_none_or(|last| last < progress.epochs);
+    Ok((tuner, Some(GoingOn { progress, owes_validation })))
+}
+
+fn tuning(arguments: &Finetune) -> Tuning {
+    if arguments.head_only { Tuning::Head } else { Tuning::Tower }
+}
+
+fn adamw(arguments: &Finetune) -> AdamW {
+    AdamW { beta1: 0.9, beta2: 0.999, eps: 1e-8, wd: arguments.wd }
 }
 
 fn check(arguments: &Finetune) -> anyhow::Result<()> {
@@ -177,7 +241,7 @@ fn observers(arguments: &Finetune, run: &Path, class_names: Vec<String>) -> anyh
         true => vec![Box::new(JsonLines { log_every_n_steps: every })],
         false => vec![Box::new(Progress::new(every, 0.0, None))],
     };
-    observers.push(Box::new(LogFile::open(&run.join("out.log"))?.observer(every)));
+    observers.push(Box::new(LogFile::open(&run.join(LOG))?.observer(every)));
     observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
     observers.push(Box::new(StepsFile::open(run, every)?));
     let texts: Texts = Arc::new(move |ids| match ids {

@@ -25,7 +25,7 @@ Examples:
 --train-data and --val-data are folders of class folders, or shards whose samples have a .cls. The head begins as the
 zero-shot classifier of names and templates. logs/NAME/checkpoints/epoch_K holds the whole model with the tuned image tower,
 and head.safetensors with head.json beside it; `cliptrain interpolate` takes both. logs/NAME/report.html shows the run. One
-that was ended begins anew, under another name.
+that was ended goes on behind its last whole epoch with --resume latest.
 Exit codes: 0 done, 2 wrong usage or failure, 130 interrupted, by SIGTERM as well."
 )]
 pub struct Finetune {
@@ -96,6 +96,9 @@ pub struct Finetune {
     /// Name of this run
     #[arg(long, value_name = "NAME", default_value = "finetune", help_heading = "Output")]
     pub name: String,
+    /// Go on behind the last epoch of the run --name, or of a checkpoint
+    #[arg(long, value_name = "latest|PATH", help_heading = "Output")]
+    pub resume: Option<String>,
     /// Steps between two log lines
     #[arg(long, value_name = "STEPS", default_value_t = 100, help_heading = "Output")]
     pub log_every_n_steps: u64,
