@@ -118,9 +118,10 @@ fn a_list_that_was_cut_off_is_told_and_its_rows_are_used() {
     let list = folder.path().join("list.json");
     fs::write(&list, text).unwrap();
     let output = folder.path().join("shards");
-    let finished = download(&list, &output, &["--caption-col", "caption"]).success();
+    let finished = download(&list, &output, &["--caption-col", "caption"]).expect_code(1);
     let summary = summary(&finished);
     assert_eq!((&summary["count"], &summary["successes"]), (&json!(3), &json!(2)), "{summary}");
+    assert_eq!(summary["cut_lists"], 1);
     assert_eq!(summary["failures_by_kind"], json!({ "bad_row": 1 }), "{summary}");
     assert!(finished.stderr.contains("the file ends early"), "{}", finished.stderr);
 }

@@ -318,3 +318,79 @@ fn lists_are_taken_as_img2dataset_takes_them_and_two_are_refused() {
     let two = clipdata().arg("download").arg(&list).arg(&list).args(fixed).run().expect_code(2);
     assert!(two.stderr.contains("hint: put a glob in quotes"), "{two}");
 }
+
+#[test]
+fn failures_that_are_not_tried_again_keep_their_status() {
+    let folder = TempDir::new().unwrap();
+    let (server, list) = served(&folder, 3);
+    let output = path(&folder, "out");
+    for (name, status) in [("/0.jpg", 503), ("/1.jpg", 404), ("/2.jpg", 500)] {
+        server.route(name, Behaviour::Status(status));
+    }
+    let _ = download(&list, &output, &[]).expect_code(1);
+    server.route("/0.jpg", jpeg(0));
+    server.route("/2.jpg", jpeg(2));
+    let retry = |kinds: &str| {
+        let fixed = ["retry", &output, "--allow-private-addresses", "--json", "--kinds", kinds];
+        summary(&clipdata().args(fixed).run().success())
+    };
+    assert_eq!(retry("http_503")["failures_by_kind"], json!({"http_404": 1, "http_500": 1}));
+    let second = retry("http_500");
+    assert_eq!((&second["successes"], &second["failures_by_kind"]), (&json!(2), &json!({"http_404": 1})), "{second}");
+    let gone = clipdata().args(["retry", "no/such/folder"]).run().expect_code(2);
+    assert!(gone.stderr.contains("there is no folder `no/such/folder`"), "{gone}");
+}
+
+#[test]
+fn lists_that_changed_are_told_with_what_helps() {
+    let folder = TempDir::new().unwrap();
+    let (_server, list) = served(&folder, 4);
+    let output = path(&folder, "out");
+    let _ = download(&list, &output, &[]).success();
+    let rows = fs::read_to_string(&list).unwrap();
+    // A list that has grown goes on where its last shard is made anew.
+    fs::write(&list, format!("{rows}{rows}")).unwrap();
+    let grown = download(&list, &output, &[]).expect_code(2);
+    assert!(grown.stderr.contains("has only grown, remove shard 00001"), "{grown}");
+    fs::remove_file(Path::new(&output).join("00001_stats.json")).unwrap();
+    assert_eq!(summary(&download(&list, &output, &[]).success())["count"], 8);
+    let options = download(&list, &output, &["--image-size", "99"]).expect_code(2);
+    assert!(options.stderr.contains("hint: go on with the same options") && !options.stderr.contains("extend"));
+    // Nothing is deleted for a list without rows.
+    let before = files(&output);
+    let zero = folder.path().join("zero.txt");
+    fs::write(&zero, "").unwrap();
+    let empty = download(&zero, &output, &["--incremental-mode", "overwrite"]).expect_code(2);
+    assert!(empty.stderr.contains("no rows, and nothing is deleted"), "{empty}");
+    assert_eq!(files(&output), before);
+    fs::write(&list, rows.replace("picture 0\t", "")).unwrap();
+    let bare = folder.path().join("bare.txt");
+    fs::write(&bare, rows.lines().map(|row| format!("{}\n", row.split('\t').nth(1).unwrap())).collect::<String>())
+        .unwrap();
+    let mixed = download(&bare, &output, &["--incremental-mode", "extend"]).expect_code(2);
+    assert!(mixed.stderr.contains("has_captions was true and is false"), "{mixed}");
+    fs::write(Path::new(&output).join("manifest.json"), "{").unwrap();
+    let damaged = download(&list, &output, &[]).expect_code(2);
+    assert!(damaged.stderr.contains("hint: it says how the shards beside it were made"), "{damaged}");
+}
+
+#[test]
+fn what_is_not_whole_is_not_counted_and_no_success() {
+    let folder = TempDir::new().unwrap();
+    let (_server, list) = served(&folder, 6);
+    let output = path(&folder, "out");
+    let _ = download(&list, &output, &[]).success();
+    let merge = |code: i32| clipdata().args(["merge-stats", &output, "--json"]).run().expect_code(code);
+    assert_eq!(merge(0).json_data("totals")[0]["count"], 6);
+    fs::remove_file(Path::new(&output).join("00001.tar")).unwrap();
+    let finished = merge(1);
+    let totals = &finished.json_data("totals")[0];
+    assert_eq!((&totals["count"], &totals["damaged"], &totals["missing"]), (&json!(3), &json!(1), &json!([1])));
+    assert!(finished.stderr.contains("shard `00001` is not counted: `00001.tar` is missing"), "{finished}");
+    let manifest = Path::new(&output).join("manifest.json");
+    let mut unfinished: Value = serde_json::from_slice(&fs::read(&manifest).unwrap()).unwrap();
+    unfinished.as_object_mut().unwrap().remove("shards");
+    fs::write(&manifest, unfinished.to_string()).unwrap();
+    fs::remove_file(Path::new(&output).join("00001_stats.json")).unwrap();
+    let _ = merge(1);
+}

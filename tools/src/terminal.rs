@@ -99,7 +99,7 @@ pub fn on_request(stop: impl FnOnce(Asked) + Send + 'static) -> std::io::Result<
     Ok(())
 }
 
-/// Calls `stop`, which says so, at the first Ctrl-C or SIGTERM, and ends the process at the second.
+/// Calls `stop`, which says so, at the first Ctrl-C, SIGTERM or SIGUSR1, and ends the process at the second.
 ///
 /// # Errors
 /// When the watcher thread cannot be started.
@@ -110,9 +110,9 @@ pub fn on_interrupt(stop: impl FnOnce() + Send + 'static) -> std::io::Result<()>
         runtime.block_on(async {
             use tokio::signal::unix::{SignalKind, signal};
             // Not SIGHUP: a handler would undo what `nohup` did.
-            let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
-            let [Ok(mut interrupt), Ok(mut terminate)] = kinds.map(signal) else { return };
-            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+            let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::user_defined1()];
+            let [Ok(mut interrupt), Ok(mut terminate), Ok(mut preempt)] = kinds.map(signal) else { return };
+            tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = preempt.recv() => {} }
             stop();
             tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
             // What a shell expects of a program that Ctrl-C ended.

@@ -29,7 +29,7 @@ pub enum Error {
         reason: String,
     },
     /// A list or table lacks a column that was asked for.
-    #[error("`{}` has no column `{column}` (it has {})", path.display(), or_nothing(available))]
+    #[error("`{}` has no column `{column}` (it has: {})", path.display(), or_nothing(available))]
     MissingColumn {
         /// The list or table.
         path: PathBuf,

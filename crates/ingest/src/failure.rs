@@ -113,6 +113,14 @@ impl FailureKind {
         }
     }
 
+    /// The full name of a kind as tables have it: with its number, where it is an HTTP status.
+    pub fn full_name(column_name: &str, http_status: Option<u16>) -> String {
+        match http_status.filter(|_| column_name == Self::HttpStatus(0).column_name()) {
+            Some(status) => Self::HttpStatus(status).name(),
+            None => column_name.to_owned(),
+        }
+    }
+
     /// The stable name without the number of an HTTP status, as the column `error_kind` has it.
     pub fn column_name(self) -> &'static str {
         match self {

@@ -35,6 +35,8 @@ pub struct DownloadReport {
     pub world_size: usize,
     /// Rows of the list that were not UTF-8.
     pub invalid_utf8_rows: u64,
+    /// Files of the list that are damaged, so that no row behind the damage was read.
+    pub cut_lists: u64,
     /// Bytes of the bodies that arrived, decompressed, in this run.
     pub bytes_downloaded: u64,
     /// Seconds that this run took.

@@ -14,6 +14,8 @@ pub struct DownloadPage {
     pub title: String,
     /// One paragraph below it.
     pub summary: String,
+    /// Which rows are counted.
+    pub rows: String,
     /// The command that was run.
     pub command: String,
     /// The numbers to remember.
@@ -94,7 +96,7 @@ fn outcomes(page: &DownloadPage) -> String {
          <tbody>{success}{rows}</tbody></table>"
     );
     let content = format!("{}{table}{}", shares(page, whole), table::facts(&page.facts));
-    section("Outcomes", "Every row of the list, and how it ended.", &content)
+    section("Outcomes", &escape(&page.rows), &content)
 }
 
 fn style(kind: &Kind) -> &'static str {

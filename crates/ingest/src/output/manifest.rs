@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use shards::metadata::MetadataLayout;
 use shards::store::Folder;
 use shards::summary::complete_shards;
 
@@ -42,14 +43,17 @@ pub struct Manifest {
     pub deterministic: bool,
     /// What was done with the pictures.
     pub process: ProcessOptions,
+    /// Whether rows have captions; not known of folders of an earlier version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_captions: Option<bool>,
     /// Shards that the list makes, written by a run that has read it to its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u64>,
 }
 
 impl Manifest {
-    /// The manifest of a download.
-    pub fn of(config: &DownloadConfig) -> Self {
+    /// The manifest of a download whose tables have this layout.
+    pub fn of(config: &DownloadConfig, layout: &MetadataLayout) -> Self {
         let (input, output) = (&config.input, &config.output);
         Self {
             version: VERSION,
@@ -62,6 +66,7 @@ impl Manifest {
             oom_shard_count: output.oom_shard_count,
             deterministic: output.deterministic,
             process: config.process.clone(),
+            has_captions: Some(layout.caption),
             shards: None,
         }
     }
@@ -95,6 +100,7 @@ impl Manifest {
             }
             return self.write(folder);
         };
+        let before = Self { has_captions: before.has_captions.or(self.has_captions), ..before };
         let differences = differences(&before.settings(), &self.settings());
         if differences.is_empty() {
             return Ok(());
@@ -157,12 +163,16 @@ mod tests {
         let temporary = tempfile::tempdir().unwrap();
         let folder = Folder::Local(temporary.path().into());
         let mut config = DownloadConfig::new("list.txt", folder.clone());
-        Manifest::of(&config).keep(&folder).unwrap();
+        let layout = MetadataLayout::default();
+        Manifest::of(&config, &layout).keep(&folder).unwrap();
         config.fetch.max_connections = 7;
         config.input.url_list = "elsewhere/list.txt".into();
-        Manifest::of(&config).keep(&folder).unwrap();
+        Manifest::of(&config, &layout).keep(&folder).unwrap();
+        let captioned = MetadataLayout { caption: true, ..MetadataLayout::default() };
+        let message = Manifest::of(&config, &captioned).keep(&folder).unwrap_err().to_string();
+        assert!(message.contains("has_captions was false and is true"), "{message}");
         config.process.image_size = 300;
-        let message = Manifest::of(&config).keep(&folder).unwrap_err().to_string();
+        let message = Manifest::of(&config, &layout).keep(&folder).unwrap_err().to_string();
         assert!(message.contains("image_size was 256 and is 300"), "{message}");
         let read = Manifest::read(&folder).unwrap().unwrap();
         assert_eq!((read.process.image_size, read.oom_shard_count), (256, 5));

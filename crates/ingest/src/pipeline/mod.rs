@@ -41,7 +41,7 @@ use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::fetch::{ByteBudget, Fetcher, Trace};
-use crate::output::{Manifest, OutputFormat, Place};
+use crate::output::{IncrementalMode, Manifest, OutputFormat, Place};
 use crate::plan::{Plan, ShardTask};
 use crate::process::InstructionColumns;
 use crate::report::DownloadReport;
@@ -143,11 +143,17 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
     let list = UrlList::open(&input)?;
     let (invalid_utf8, read) = (list.invalid_utf8_counter(), list.read_so_far());
     let layout = layout(config, instructions.stored(list.columns().extra.clone()), &list);
+    let manifest = Manifest::of(config, &layout);
     let folder = &config.output.output_folder;
+    let mut plan = Plan::new(list, config.output.number_sample_per_shard, config.input.packing).peekable();
+    if config.output.incremental_mode == IncrementalMode::Overwrite && plan.peek().is_none() {
+        let reason = "it has no rows, and nothing is deleted for it".to_owned();
+        return Err(Error::List { path: input.url_list, reason });
+    }
     folder.prepare()?;
     let first_shard = existing::prepared(&config.output)?;
-    Manifest::of(config).keep(folder)?;
-    let plan = Plan::new(list, config.output.number_sample_per_shard, config.input.packing);
+    manifest.keep(folder)?;
+    let cut = read.clone();
     let (output, shards) = (config.output.clone(), Arc::new(AtomicU64::new(first_shard)));
     let counter = Arc::clone(&shards);
     let tasks = plan.map(move |task| task.map(|task| ShardTask { shard_id: task.shard_id + first_shard, ..task }));
@@ -156,7 +162,7 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
     let planned = move |task| Planned { task: Task::Fresh(task), list_read: read.share() };
     let made = Made { layout, instructions };
     let mut report = run(config, made, Box::new(tasks.map(move |task| task.map(&planned))), observer, stop)?;
-    report.invalid_utf8_rows = invalid_utf8.load(Ordering::Relaxed);
+    (report.invalid_utf8_rows, report.cut_lists) = (invalid_utf8.load(Ordering::Relaxed), cut.cut_files());
     (report.rank, report.world_size) = (config.output.rank, config.output.world_size);
     if !report.interrupted {
         let shards = shards.load(Ordering::Relaxed);

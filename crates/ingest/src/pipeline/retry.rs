@@ -128,8 +128,8 @@ impl Shards {
     /// `None` where the shard has nothing to try again.
     fn task(&self, name: &str) -> Result<Option<RetryTask>> {
         let summary = ShardSummary::read_from(&self.folder, name)?;
-        let fails = |kind: &&String| self.is_wanted(kind);
-        if !summary.as_ref().is_some_and(|summary| summary.status_dict.keys().any(|kind| fails(&kind))) {
+        let may_fail = |kind: &String| self.is_wanted(kind) || kind == "http_status";
+        if !summary.as_ref().is_some_and(|summary| summary.status_dict.keys().any(may_fail)) {
             return Ok(None);
         }
         let table = self.table(name)?;
@@ -141,9 +141,8 @@ impl Shards {
             return Err(Error::Table { path, reason });
         }
         let again = |row: &shards::metadata::MetadataRow| {
-            let kind = row.error_kind.as_deref().unwrap_or_default();
-            let full = row.http_status.filter(|_| kind == "http_status").map(|status| format!("http_{status}"));
-            row.status != Status::Success && (self.is_wanted(kind) || full.is_some_and(|kind| self.is_wanted(&kind)))
+            let kind = FailureKind::full_name(row.error_kind.as_deref().unwrap_or_default(), row.http_status);
+            row.status != Status::Success && self.is_wanted(&kind)
         };
         let rows: Vec<_> = table.rows.iter().enumerate().filter(|(_, stored)| again(&stored.row)).collect();
         let row = |(place, stored): &(usize, &shards::metadata::StoredRow)| {

@@ -19,6 +19,7 @@ use super::early::Early;
 use super::kept::Kept;
 use super::row::RowOutcome;
 use crate::error::{Error, Result};
+use crate::failure::FailureKind;
 use crate::output::{Leftovers, OutputFormat, Place, Sink};
 
 /// How all shards of a download are written.
@@ -170,8 +171,9 @@ impl<'a> OpenShard<'a> {
 
     /// Takes over a row as it was.
     fn keep(&mut self, stored: super::kept::Stored) -> Result<()> {
-        let kind = stored.row.error_kind.clone();
-        self.count(stored.row.status, &kind.unwrap_or_else(|| stored.row.status.as_str().to_string()));
+        let row = &stored.row;
+        let kind = row.error_kind.as_deref().map(|kind| FailureKind::full_name(kind, row.http_status));
+        self.count(row.status, &kind.unwrap_or_else(|| row.status.as_str().to_owned()));
         match stored.image {
             Some(image) => self.sink.push_fields(stored.row, &stored.fields, image),
             None => self.sink.push_failed(stored.row),

@@ -321,6 +321,6 @@ fn an_output_that_is_no_folder_ends_the_run() {
 fn a_missing_column_ends_the_run_before_it_starts() {
     let mut rig = rig(&[("one", "/good/1")]);
     rig.config.input.url_col = "link".into();
-    assert!(rig.download().unwrap_err().to_string().contains("(it has caption, url)"));
+    assert!(rig.download().unwrap_err().to_string().contains("(it has: `caption`, `url`)"));
     assert!(!rig.out().exists());
 }

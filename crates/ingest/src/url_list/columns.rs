@@ -43,7 +43,7 @@ pub(super) fn by_header(path: &Path, header: &[String], wanted: &Wanted) -> Resu
     let missing = |name: &str| Error::MissingColumn {
         path: path.to_path_buf(),
         column: name.into(),
-        available: header.join(", "),
+        available: header.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "),
     };
     let place = |name: &str| find(header, name).ok_or_else(|| missing(name));
     let url = place(&wanted.url)?;
@@ -64,7 +64,7 @@ fn tell_of_captions(path: &Path, header: &[String]) {
     if let Some(name) = header.iter().find(is_caption) {
         let path = path.display();
         TOLD.call_once(|| {
-            tracing::warn!("`{path}` has a column `{name}`, which is not used: --caption-col {name} takes it")
+            tracing::warn!("`{path}` has a column `{name}`, and no captions are stored: --caption-col {name} stores it")
         });
     }
 }

@@ -61,7 +61,9 @@ impl Iterator for Lines {
         }
         let line = self.read();
         self.ended = !matches!(line, Ok(Some(_)));
-        let line = line.or_else(|error| damage(&self.source.file, error).map(|reason| Some(Line::Lost(reason))));
+        let line = line.or_else(|error| {
+            damage(&self.source.file, &self.source.read, error).map(|reason| Some(Line::Lost(reason)))
+        });
         line.map(|line| line.map(|line| (self.number, line))).transpose()
     }
 }

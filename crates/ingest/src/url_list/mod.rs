@@ -7,8 +7,10 @@
 //!   Conceptual Captions. A [`Preset`] knows the columns of its data set.
 //! - json is a list of records, streamed, or columns (`{"url": [..]}`, or `{"url": {"0": ..}}` as pandas has it), of
 //!   which the wanted ones are held in memory: their rows are complete only at the end.
-//! - Additional columns have the types of parquet's columns; those of all other formats are text, JSON values that are
-//!   no strings as the JSON text that they are. So no value is lost to a type guessed from the rows before it.
+//! - Additional columns of parquet are booleans, integers of 64 bits, floats of 64 bits, or text: lists, structures and
+//!   maps as JSON, times as ISO 8601 has them, unsigned integers of 64 bits as digits. Those of all other formats are
+//!   text, JSON values that are no strings as the JSON text that they are. So no value is lost to a type guessed from the
+//!   rows before it.
 //! - A row that cannot be read is handed on as a [`BadRow`], counted and never dropped. Blank
 //!   lines are no rows. Bytes that are not UTF-8 become U+FFFD; such rows are counted.
 //! - A damaged part of a parquet file costs the rows in it, each of them counted. A text file that cannot be unpacked
@@ -21,6 +23,7 @@ mod files;
 mod format;
 mod json;
 mod line;
+mod nested;
 mod options;
 mod preset;
 mod quoted;

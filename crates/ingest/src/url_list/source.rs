@@ -30,6 +30,8 @@ pub(super) struct Source {
     pub(super) file: Arc<Path>,
     /// Its text.
     pub(super) bytes: Bytes,
+    /// Hears where the rest of it is lost.
+    pub(super) read: ReadSoFar,
 }
 
 impl Source {
@@ -41,11 +43,11 @@ impl Source {
         let raw = Counted { raw: open_raw(list)?, read: read.clone() };
         let said = Compression::of_name(&list.name.to_string_lossy()).1;
         let buffered: Bytes = Box::new(BufReader::with_capacity(1 << 16, raw));
-        Self::of(Arc::clone(&list.name), buffered, said)
+        Self::of(Arc::clone(&list.name), buffered, said, read.clone())
     }
 
     /// The text within `bytes`, which by the list's name have the compression `said`.
-    fn of(file: Arc<Path>, bytes: Bytes, said: Option<Compression>) -> Result<Self> {
+    fn of(file: Arc<Path>, bytes: Bytes, said: Option<Compression>, read: ReadSoFar) -> Result<Self> {
         let failed = |error: io::Error| Error::io("read the url list", &file)(error);
         let (start, bytes) = peeked(bytes).map_err(failed)?;
         let found = Compression::of_bytes(&start);
@@ -64,7 +66,7 @@ impl Source {
             [0xef, 0xbb, 0xbf, ..] => bytes.consume(3),
             _ => {}
         }
-        Ok(Self { file, bytes })
+        Ok(Self { file, bytes, read })
     }
 }
 
@@ -72,16 +74,17 @@ impl Source {
 ///
 /// # Errors
 /// When it is not the bytes that are damaged.
-pub(super) fn damage(file: &Path, error: io::Error) -> Result<String> {
+pub(super) fn damage(file: &Path, read: &ReadSoFar, error: io::Error) -> Result<String> {
     if error.get_ref().is_some_and(|inner| inner.is::<Broken>()) {
         return Err(Error::io("read the url list", file)(error));
     }
     let how = if error.kind() == io::ErrorKind::UnexpectedEof { "ends early" } else { "is damaged" };
-    Ok(rest_is_lost(file, &format!("the file {how}: {error}")))
+    Ok(rest_is_lost(file, read, &format!("the file {how}: {error}")))
 }
 
 /// A reason that costs more than one row; it is worth a line of its own.
-pub(super) fn rest_is_lost(file: &Path, how: &str) -> String {
+pub(super) fn rest_is_lost(file: &Path, read: &ReadSoFar, how: &str) -> String {
+    read.add_cut();
     tracing::error!(url_list = %file.display(), "no row behind the damage is read: {how}");
     format!("no row from here on is read: {how}")
 }
@@ -178,7 +181,7 @@ impl Source {
     /// What `reader` gives as a list of this name.
     pub(super) fn reading(name: &str, reader: impl Read + Send + 'static) -> Result<Self> {
         let raw = BufReader::with_capacity(1 << 16, Raw(Box::new(reader)));
-        Self::of(Arc::from(Path::new(name)), Box::new(raw), None)
+        Self::of(Arc::from(Path::new(name)), Box::new(raw), None, ReadSoFar::of(&[]))
     }
 }
 
@@ -202,16 +205,16 @@ mod tests {
     fn trouble_of_the_place_is_told_from_damage_within() {
         let mut source = Source::reading("list.txt", Failing(100)).unwrap();
         let error = source.bytes.read_to_end(&mut Vec::new()).unwrap_err();
-        assert!(damage(&source.file, error).unwrap_err().to_string().contains("list.txt"));
+        assert!(damage(&source.file, &source.read, error).unwrap_err().to_string().contains("list.txt"));
         let cut = io::Error::new(io::ErrorKind::UnexpectedEof, "premature eof");
-        assert!(damage(&source.file, cut).unwrap().ends_with("the file ends early: premature eof"));
+        assert!(damage(&source.file, &source.read, cut).unwrap().ends_with("the file ends early: premature eof"));
     }
 
     #[test]
     fn what_is_no_utf8_text_is_named() {
         let error = |bytes: &[u8]| {
             let bytes: Bytes = Box::new(io::Cursor::new(bytes.to_vec()));
-            Source::of(Arc::from(Path::new("list.txt")), bytes, None).err().unwrap().to_string()
+            Source::of(Arc::from(Path::new("list.txt")), bytes, None, ReadSoFar::of(&[])).err().unwrap().to_string()
         };
         assert!(error(b"\xff\xfeh\0t\0").contains("UTF-16"));
         assert!(error(b"PAR1....").contains("parquet"));

@@ -14,6 +14,7 @@ use shards::metadata::{ColumnKind, ColumnValue};
 
 use super::files::ListFile;
 use super::line::MAX_LINE_BYTES;
+use super::nested::{self, is_nested};
 use super::read_so_far::{self, ReadSoFar};
 use super::row_groups::{Piece, Pieces, Table};
 use super::source::seekable;
@@ -158,6 +159,10 @@ impl Cells {
             DataType::Binary => self.cells(plain.as_binary::<i32>().iter()),
             DataType::LargeBinary => self.cells(plain.as_binary::<i64>().iter()),
             DataType::BinaryView => self.cells(plain.as_binary_view().iter()),
+            nested if is_nested(nested) => {
+                let texts = nested::texts(&plain)?;
+                self.cells(texts.iter().map(Option::as_deref))
+            }
             _ => shown(&plain)?,
         })
     }

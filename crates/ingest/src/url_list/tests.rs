@@ -92,7 +92,7 @@ fn bytes_that_are_not_utf8_are_replaced_and_counted() {
 #[test]
 fn a_missing_column_lists_those_there_are() {
     let error = read_with("list.tsv", b"link\tcaption\nx\ty\n", |_| ()).err().unwrap().to_string();
-    assert!(error.ends_with("has no column `url` (it has link, caption)"), "{error}");
+    assert!(error.ends_with("has no column `url` (it has: `link`, `caption`)"), "{error}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use tools::exit::Outcome;
 use tools::{human, json, out};
 
 use crate::cli::MergeStats;
+use crate::download::check_there;
 
 /// Sums over shards.
 #[derive(Debug, Default, Serialize)]
@@ -23,6 +24,8 @@ struct Totals {
     status_dict: BTreeMap<String, u64>,
     /// Shards that the list makes; `None` where no run has read it to its end.
     shards_in_list: Option<u64>,
+    /// Shards that are not as they were written, and not counted.
+    damaged: u64,
     /// Numbers of shards that are missing: of all, or between the first and the last where it is not known how many
     /// there are.
     missing: Vec<u64>,
@@ -31,28 +34,40 @@ struct Totals {
 /// Adds up the summaries, and writes `sizes.json` by them.
 pub fn run(arguments: &MergeStats) -> anyhow::Result<Outcome> {
     let folder = Folder::parse(&arguments.folder)?;
+    check_there(&folder)?;
     let mut totals = Totals::default();
     let mut numbers = Vec::new();
     for shard in complete_shards(&folder)? {
         if let Some(summary) = ShardSummary::read_from(&folder, &shard)? {
-            totals.add(&summary);
             match summary.damage(&folder, &shard)? {
-                None => numbers.extend(shard.parse::<u64>()),
-                Some(damage) => eprintln!("shard `{shard}`: {damage}; the command that made it makes it again"),
+                None => {
+                    totals.add(&summary);
+                    numbers.extend(shard.parse::<u64>());
+                }
+                Some(damage) => {
+                    totals.damaged += 1;
+                    eprintln!("shard `{shard}` is not counted: {damage}; the command that made it makes it again");
+                }
             }
         }
     }
-    if totals.shards == 0 {
+    if totals.shards + totals.damaged == 0 {
         bail!("`{folder}` has no complete shard (NNNNN_stats.json)");
     }
-    totals.shards_in_list = Manifest::read(&folder)?.and_then(|manifest| manifest.shards);
+    let manifest = Manifest::read(&folder)?;
+    let is_unknown = manifest.as_ref().is_some_and(|manifest| manifest.shards.is_none());
+    totals.shards_in_list = manifest.and_then(|manifest| manifest.shards);
     totals.missing = missing(&numbers, totals.shards_in_list);
-    write_sizes(&folder)?;
+    // Whoever may only read can still count.
+    if let Err(error) = write_sizes(&folder) {
+        tracing::warn!("sizes.json is as it was: {:#}", anyhow::Error::new(error));
+    }
     match arguments.json {
         true => json::line("totals", &totals)?,
         false => out::text(&totals.table())?,
     }
-    Ok(if totals.missing.is_empty() { Outcome::Done } else { Outcome::BadData })
+    let is_whole = totals.missing.is_empty() && totals.damaged == 0 && !is_unknown;
+    Ok(if is_whole { Outcome::Done } else { Outcome::BadData })
 }
 
 impl Totals {

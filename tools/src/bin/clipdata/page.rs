@@ -20,16 +20,25 @@ const HOSTS: usize = 10;
 /// Characters of the command on the page.
 const MAX_COMMAND_CHARS: usize = 1000;
 
+/// What it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// A download.
+    Download,
+    /// Failed rows, tried again.
+    Retry,
+}
+
 /// Writes the page.
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(file: &Path, report: &DownloadReport, tally: &Tally, folder: &Folder) -> anyhow::Result<()> {
-    std::fs::write(file, render(&page(report, tally, folder)))
+pub fn write(file: &Path, what: Page, report: &DownloadReport, tally: &Tally, folder: &Folder) -> anyhow::Result<()> {
+    std::fs::write(file, render(&page(what, report, tally, folder)))
         .with_context(|| format!("cannot write the report `{}`", file.display()))
 }
 
-fn page(report: &DownloadReport, tally: &Tally, folder: &Folder) -> DownloadPage {
+fn page(what: Page, report: &DownloadReport, tally: &Tally, folder: &Folder) -> DownloadPage {
     let name = folder.to_string();
     let last = name.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let end = if report.interrupted { "interrupted, " } else { "" };
@@ -37,8 +46,18 @@ fn page(report: &DownloadReport, tally: &Tally, folder: &Folder) -> DownloadPage
     let (year, month, day) = human::civil_date(now / 86_400);
     let clock = format!("{:02}:{:02} UTC", now / 3600 % 24, now / 60 % 60);
     DownloadPage {
-        title: format!("Download of {last}"),
-        summary: format!("Into {name}; {end}finished {year}-{month:02}-{day:02} {clock}."),
+        title: match what {
+            Page::Download => format!("Download into {last}"),
+            Page::Retry => format!("Retry of {last}"),
+        },
+        rows: match what {
+            Page::Download => "Every row of the list, and how it ended.",
+            Page::Retry => {
+                "Every row of the shards with rows that were tried again, and how it ended; hosts are of these rows."
+            }
+        }
+        .to_owned(),
+        summary: format!("In {name}; {end}finished {year}-{month:02}-{day:02} {clock}."),
         command: command(),
         headlines: headlines(report),
         successes: report.successes,

@@ -19,6 +19,7 @@ pub fn text(report: &DownloadReport, tally: &Tally, output_folder: &str) -> Stri
         text.push_str(&slowest(&tally.hosts.slowest(HOSTS)));
     }
     text.push_str(&earlier(report));
+    text.push_str(&of_the_list(report));
     text.push_str(&interrupted(report, tally));
     text.push_str(&format!(
         "{} in `{output_folder}`, {} downloaded in {}, {:.0} images/s, {}/s\n",
@@ -90,6 +91,20 @@ fn short(name: &str) -> String {
     if chars <= 31 { name.to_owned() } else { format!("…{}", name.chars().skip(chars - 30).collect::<String>()) }
 }
 
+/// What was wrong with the list itself.
+fn of_the_list(report: &DownloadReport) -> String {
+    let mut text = String::new();
+    if report.invalid_utf8_rows > 0 {
+        let rows = human::counted(report.invalid_utf8_rows, "row");
+        text.push_str(&format!("{rows} of the list not UTF-8: what could not be read there is U+FFFD\n"));
+    }
+    if report.cut_lists > 0 {
+        let files = human::counted(report.cut_lists, "file");
+        text.push_str(&format!("{files} of the list damaged: rows behind the damage are not in any shard\n"));
+    }
+    text
+}
+
 /// What a run that was stopped leaves undone.
 fn interrupted(report: &DownloadReport, tally: &Tally) -> String {
     if !report.interrupted {
@@ -103,7 +118,7 @@ fn interrupted(report: &DownloadReport, tally: &Tally) -> String {
 /// What a retry did for the rows that it was about.
 pub fn of_retry(report: &DownloadReport) -> String {
     let [tried, made] = [report.tried_by_this_run, report.made_by_this_run].map(human::thousands);
-    format!("{tried} rows tried again, {made} of them are samples now; their shards have\n")
+    format!("{tried} rows tried again, {made} of them are samples now; the shards that they are of have\n")
 }
 
 /// What other machines and other runs do.

@@ -149,14 +149,14 @@ impl Scanner {
     }
 
     fn stopped(&self, how: String) -> Stop {
-        Stop::Damage(rest_is_lost(&self.source.file, &how))
+        Stop::Damage(rest_is_lost(&self.source.file, &self.source.read, &how))
     }
 }
 
 /// Not a method of [`Scanner`], whose offset is counted while the chunk is looked at.
 fn fill(source: &mut Source) -> Step<&[u8]> {
-    let Source { file, bytes } = source;
-    bytes.fill_buf().map_err(|error| damage(file, error).map_or_else(Stop::Failed, Stop::Damage))
+    let Source { file, bytes, read } = source;
+    bytes.fill_buf().map_err(|error| damage(file, read, error).map_or_else(Stop::Failed, Stop::Damage))
 }
 
 /// How far a value reaches.

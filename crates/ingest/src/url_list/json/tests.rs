@@ -99,7 +99,7 @@ fn what_is_no_list_is_refused_with_a_reason() {
     assert!(refused("").contains("it is empty"));
     assert!(refused("<html>").contains("expected a list of records or columns, got `<`"));
     assert!(refused(r#"{"url":"http://a/","caption":"x"}"#).contains("jsonl"));
-    assert!(refused(r#"{"a":[1],"b":[2]}"#).ends_with("has no column `url` (it has a, b)"));
+    assert!(refused(r#"{"a":[1],"b":[2]}"#).ends_with("has no column `url` (it has: `a`, `b`)"));
     assert!(refused(r#"["http://a/"]"#).contains("it begins without a record: row 1: expected an object"));
     assert!(refused(r#"{"captions":["x","#).contains("the file ends early"));
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 use clap::Args;
 use ingest::plan::Packing;
 use ingest::url_list::{InputFormat, InputOptions, Preset};
@@ -51,6 +51,9 @@ impl Input {
         let mut lists = self.url_list.into_iter().chain(self.url_list_flag);
         let url_list = lists.next().unwrap_or_default();
         let url_list = if url_list == Path::new("-") { PathBuf::from("/dev/stdin") } else { url_list };
+        if url_list == Path::new("/dev/stdin") && self.input_format.is_none() && self.preset.is_none() {
+            bail!("--input-format: needed for a list on standard input, whose name does not tell it");
+        }
         if let Some(second) = lists.next() {
             let error = anyhow!("two lists are named, `{}` and `{}`", url_list.display(), second.display());
             return Err(error.context(Hint("put a glob in quotes, 'lists/*.parquet', or name a folder".to_owned())));

@@ -1,6 +1,8 @@
 //! What a run may take of the machine.
 
+use anyhow::bail;
 use clap::Args;
+use tools::human;
 
 use super::values::byte_size;
 
@@ -27,6 +29,18 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Refuses less than a run takes for itself.
+    ///
+    /// # Errors
+    /// Names the least.
+    pub fn check(&self) -> anyhow::Result<()> {
+        let least = BASE_BYTES + LEAST_BYTES;
+        if self.max_memory < least {
+            bail!("--max-memory: expected at least {}, got {}", human::bytes(least), human::bytes(self.max_memory));
+        }
+        Ok(())
+    }
+
     /// Bytes for bodies, and for pictures while they are decoded, beside so many connections.
     pub fn budgets(&self, connections: usize) -> (u64, u64) {
         let beside = (connections as u64).saturating_mul(CONNECTION_BYTES).saturating_add(BASE_BYTES);

@@ -29,7 +29,9 @@ pub use self::telling::Telling;
 
 /// Flags without a verb are img2dataset's, which has none.
 pub fn is_without_verb(arguments: &[OsString]) -> bool {
-    arguments.get(1).and_then(|argument| argument.to_str()).is_some_and(|first| first.starts_with("--url-list"))
+    let is_flag = |argument: &OsString| argument.to_str().is_some_and(|text| text.starts_with("--"));
+    let is_list = |argument: &OsString| argument.to_str().is_some_and(|text| text.starts_with("--url-list"));
+    arguments.get(1).is_some_and(is_flag) && arguments.iter().any(is_list)
 }
 
 /// Builds image-text data sets: downloads URL lists into tar shards, and looks at the tables around them.
@@ -74,7 +76,7 @@ Examples:
 Beside each shard NNNNN.tar lie NNNNN.parquet (every row and what became of it) and NNNNN_stats.json;
 sizes.json counts the samples of all shards. The same command again goes on where it stopped.
 img2dataset's spelling of flags, --output_folder, works as well.
-Exit codes: 0 done, 1 no row succeeded, 2 wrong usage or failure, 130 interrupted.";
+Exit codes: 0 done, 1 no row succeeded or the list is damaged, 2 wrong usage or failure, 130 interrupted.";
 
 /// `clipdata download`.
 #[derive(Debug, Args)]
@@ -103,6 +105,7 @@ impl Download {
     /// When a value is out of range.
     pub fn config(self) -> anyhow::Result<DownloadConfig> {
         self.accepted.check()?;
+        self.machine.check()?;
         let (bodies, pictures) = self.machine.budgets(self.network.thread_count);
         Ok(DownloadConfig {
             input: self.input.options()?,
@@ -147,6 +150,7 @@ impl Retry {
     /// # Errors
     /// When a value is out of range.
     pub fn config(self) -> anyhow::Result<RetryConfig> {
+        self.machine.check()?;
         let (bodies, pictures) = self.machine.budgets(self.network.thread_count);
         Ok(RetryConfig {
             folder: Folder::parse(&self.folder)?,
@@ -164,8 +168,9 @@ Examples:
   clipdata merge-stats laion
   clipdata merge-stats s3://bucket/laion --json | jq .data.successes
 
-Exit codes: 0 no shard is missing, 1 some are, 2 failure. How many there have to be is known once a run, on whichever
-machine, has read the list to its end.";
+Exit codes: 0 all shards are there, 1 some are missing or damaged, or no run, on whichever machine, has read the list to its
+end yet, so that it is not known how many there have to be; 2 failure. Of folders of img2dataset that is never known, and is
+no reason for 1.";
 
 /// `clipdata merge-stats`.
 #[derive(Debug, Args)]

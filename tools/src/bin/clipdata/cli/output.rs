@@ -5,6 +5,7 @@ use clap::{Args, ValueEnum};
 use ingest::output::{IncrementalMode, OutputFormat, OutputOptions};
 use shards::store::Folder;
 use tools::cluster;
+use tools::exit::Hint;
 
 use super::values::switch;
 
@@ -55,7 +56,7 @@ impl Output {
         let folder = Folder::parse(&self.output_folder).context("--output-folder")?;
         let share = cluster::share(self.share.rank, self.share.world_size, |name| std::env::var(name).ok())?;
         Ok(OutputOptions {
-            output_format: self.output_format.into(),
+            output_format: self.output_format.format()?,
             number_sample_per_shard: self.number_sample_per_shard,
             oom_shard_count: self.oom_shard_count,
             incremental_mode: self.incremental_mode.into(),
@@ -80,17 +81,26 @@ pub enum OutputFormatArg {
     Csv,
     /// Counts only
     Dummy,
+    /// img2dataset's, which is not written here
+    #[value(hide = true)]
+    Tfrecord,
 }
 
-impl From<OutputFormatArg> for OutputFormat {
-    fn from(format: OutputFormatArg) -> Self {
-        match format {
-            OutputFormatArg::Webdataset => Self::Webdataset,
-            OutputFormatArg::Files => Self::Files,
-            OutputFormatArg::Parquet => Self::Parquet,
-            OutputFormatArg::Csv => Self::Csv,
-            OutputFormatArg::Dummy => Self::Dummy,
-        }
+impl OutputFormatArg {
+    fn format(self) -> anyhow::Result<OutputFormat> {
+        Ok(match self {
+            Self::Webdataset => OutputFormat::Webdataset,
+            Self::Files => OutputFormat::Files,
+            Self::Parquet => OutputFormat::Parquet,
+            Self::Csv => OutputFormat::Csv,
+            Self::Dummy => OutputFormat::Dummy,
+            Self::Tfrecord => {
+                let error = anyhow::anyhow!("--output-format tfrecord: not written here");
+                return Err(
+                    error.context(Hint("tar shards, the default, are read by TensorFlow's webdataset, too".into()))
+                );
+            }
+        })
     }
 }
 

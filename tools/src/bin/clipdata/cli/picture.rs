@@ -119,10 +119,13 @@ pub enum ResizeModeArg {
     /// Fit into the square and fill it up with white
     Border,
     /// Shorter side to the size
+    #[value(alias = "keep-ratio")]
     KeepRatio,
     /// Longer side to the size
+    #[value(alias = "keep-ratio-largest")]
     KeepRatioLargest,
     /// Shorter side to the size, then cut the middle
+    #[value(alias = "center-crop")]
     CenterCrop,
     /// As it is
     No,

@@ -17,6 +17,10 @@ pub fn switch(text: &str) -> Result<bool, String> {
 /// The parts of `a,b` or of `["a", "b"]`; none of an empty text, of `[]` or of `None`.
 pub fn list(text: &str) -> Vec<String> {
     let text = text.trim();
+    // Names may have commas in them.
+    if let Ok(parts) = serde_json::from_str::<Vec<String>>(text) {
+        return parts.into_iter().filter(|part| !part.is_empty()).collect();
+    }
     let inner = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
     let parts = inner.split(',').map(|part| part.trim().trim_matches(['"', '\'']).to_owned());
     parts.filter(|part| !part.is_empty() && part != "None").collect()
@@ -33,6 +37,7 @@ fn values_are_read_as_python_writes_them() {
     assert!(switch("maybe").is_err());
     assert_eq!(list("[\"a\", 'b']"), ["a", "b"]);
     assert_eq!(list("a, b"), ["a", "b"]);
+    assert_eq!(list(r#"["note, with comma", "b"]"#), ["note, with comma", "b"]);
     assert!(list("[]").is_empty() && list("").is_empty() && list("None").is_empty());
     assert_eq!(optional(Some("None".into())), None);
 }

@@ -46,15 +46,15 @@ pub fn one(tally: &Tally, moment: &Moment) -> String {
 fn counts(tally: &Tally, moment: &Moment) -> String {
     let mean = tally.successes as f64 / moment.elapsed.as_secs_f64().max(1e-3);
     format!(
-        "{}{} rows, {} success, {:.0} images/s (mean {mean:.0}), {}/s, {}, {}{}",
+        "{}{} rows, {} success, {:.0} images/s, {}{}, mean {mean:.0}/s, {}/s, {}",
         human::thousands(tally.rows),
         of_all(tally),
         human::percent(tally.successes, tally.rows),
         moment.images_per_second,
-        human::bytes(moment.bytes_per_second as u64),
-        shards(tally),
         whole_seconds(moment.elapsed),
         moment.left(tally).map_or_else(String::new, |left| format!(", ETA {}", whole_seconds(left))),
+        human::bytes(moment.bytes_per_second as u64),
+        shards(tally),
     )
 }
 
@@ -81,7 +81,8 @@ fn failures(tally: &Tally) -> String {
     }
     let kinds = tally.top_kinds(3).into_iter();
     let kinds: Vec<_> = kinds.map(|(name, count)| format!("{name} {}", human::thousands(count))).collect();
-    format!("failed {}: {}", human::thousands(failed), kinds.join(", "))
+    let more = if tally.kinds.len() > 3 { ", …" } else { "" };
+    format!("failed {}: {}{more}", human::thousands(failed), kinds.join(", "))
 }
 
 fn slowest(tally: &Tally) -> String {
@@ -123,8 +124,8 @@ mod tests {
             bytes_per_second: 34_500_000.0,
         };
         insta::assert_snapshot!(all(&tally, &moment).join("\n"), @r"
-        12,345 of ~60,000 rows, 97.2% success, 612 images/s (mean 600), 34.5 MB/s, 1 shard and 3 open, 20s, ETA 1m 14s
-        failed 345: http_404 200, timeout 100, dns 40
+        12,345 of ~60,000 rows, 97.2% success, 612 images/s, 20s, ETA 1m 14s, mean 600/s, 34.5 MB/s, 1 shard and 3 open
+        failed 345: http_404 200, timeout 100, dns 40, …
         slowest: slow.example (mean 8.0s, 12 timeouts)
         ");
         assert_eq!(one(&Tally::default(), &moment).matches(';').count(), 0);
