@@ -292,6 +292,10 @@ fn a_bench_measures_every_stage_and_the_same_batches() {
         ["training", "reading", "decoding", "transforming", "tokenizing"]
             .contains(&one["bottleneck"].as_str().unwrap())
     );
+    let started = std::time::Instant::now();
+    let stalled = clipdata().args(["bench", "pipe:sleep 600", "--seconds", "1", "--json"]).run().success();
+    assert_eq!(stalled.json_data("summary")[0]["samples"], 0);
+    assert!(started.elapsed().as_secs() < 60, "the source would have been waited for");
     let missing = clipdata().args(["bench", "nowhere/{0..3}.tar"]).run().expect_code(2);
     assert!(missing.stderr.contains("cannot open `nowhere/"), "{missing}");
 }

@@ -132,3 +132,26 @@ fn a_sink_that_cannot_be_written_is_named_before_any_work() {
         assert!(finished.stderr.contains(blocked) && !finished.stderr.contains("Train Epoch"), "{finished}");
     }
 }
+
+/// A terminal that was closed, or a full disk behind a redirection, is no reason to end a run.
+#[test]
+fn a_run_goes_on_when_nobody_hears_it() {
+    let folder = TempDir::new().unwrap();
+    let spec = shards(&folder);
+    for (name, stderr) in [("closed", None), ("full", Some("/dev/full"))] {
+        let command = train(&folder, &spec, name).args(["--log-every-n-steps", "1", "--epochs", "1"]);
+        let command = match stderr {
+            Some(file) => command.stderr(fs::File::create(file).unwrap()),
+            None => {
+                let (read, write) = std::io::pipe().unwrap();
+                drop(read);
+                command.stderr(write)
+            }
+        };
+        let _ = command.run().success();
+        assert!(folder.path().join("logs").join(name).join("checkpoints/epoch_1/state.json").is_file(), "{name}");
+    }
+    let wrong =
+        cliptrain().args(["--train-data", "{", "--model", "tiny-32"]).stderr(fs::File::create("/dev/full").unwrap());
+    let _ = wrong.run().expect_code(2);
+}

@@ -1,6 +1,7 @@
 //! `cliptrain models`, `encode` and `embed`: what they print, write and refuse.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use support::{Format, picture};
@@ -222,7 +223,7 @@ fn folder_of_pictures_is_embedded_with_its_captions() {
     let finished =
         cliptrain().arg("embed").arg(&pictures).arg("--output").arg(&output).arg("--pretrained").arg(&weights);
     let told = finished.run().expect_code(0).stdout;
-    assert!(told.contains("2 rows in 1 part") && told.contains("1 left out: not decodable"), "{told}");
+    assert!(told.contains("2 rows in 1 part") && told.contains("1 sample left out: not decodable"), "{told}");
     assert_eq!(shape(&output.join("img_emb/img_emb_0.npy")), "(2, 16)");
 }
 
@@ -252,4 +253,42 @@ fn residual_network_trains_and_its_statistics_are_saved() {
     assert!(weight("locked") == weight("rn") && weight("frozen") == weight("rn"), "a locked tower learns nothing");
     assert!(mean("locked") != mean("rn"), "statistics follow the data unless they are frozen");
     assert!(mean("frozen") == mean("rn"));
+}
+
+#[test]
+fn embed_makes_again_what_is_missing_and_names_what_it_leaves_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let weights = weights(&folder);
+    let (pictures, output) = (folder.path().join("pictures"), folder.path().join("embeddings"));
+    fs::create_dir_all(&pictures).unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"\xff.jpg");
+    fs::write(pictures.join("a.jpg"), picture(1, 40, 30, Format::Jpeg)).unwrap();
+    fs::write(pictures.join(name), picture(2, 40, 30, Format::Jpeg)).unwrap();
+    fs::write(pictures.join("a.txt"), b"gr\xfcn").unwrap();
+    fs::write(pictures.join("\u{1b}[31m.jpg"), b"no picture").unwrap();
+    std::os::unix::fs::symlink(&pictures, pictures.join("again")).unwrap();
+    let embed = || {
+        let command = cliptrain().arg("embed").arg(&pictures).arg("--output").arg(&output);
+        command.arg("--pretrained").arg(&weights).args(["--json", "--workers", "3"])
+    };
+    let counts = |finished: &support::Finished| {
+        let told = finished.json_data("summary").pop().unwrap();
+        ["parts", "embedded", "rows_before", "without_caption", "undecodable"].map(|name| told[name].as_u64().unwrap())
+    };
+    let first = embed().run().success();
+    assert_eq!(counts(&first), [1, 2, 0, 1, 1], "{first}");
+    assert!(first.stderr.contains("is left out: ") && !first.stderr.contains('\u{1b}'), "{first}");
+    assert_eq!(counts(&embed().run().success()), [0, 0, 2, 1, 1], "what was left out is told again");
+    for file in ["img_emb/img_emb_0.npy", "text_emb/text_emb_0.npy", "metadata/metadata_0.parquet"] {
+        let path = output.join(file);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+        assert_eq!(counts(&embed().run().success())[..2], [1, 2], "{file}");
+        assert_eq!(fs::read(&path).unwrap(), whole);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(counts(&embed().run().success())[..2], [1, 2], "{file}");
+    }
+    fs::remove_file(output.join("embed.json")).unwrap();
+    let other = embed().args(["--force-context-length", "8"]).run().expect_code(2);
+    assert!(other.stderr.contains("part 0 is of other weights"), "{other}");
 }

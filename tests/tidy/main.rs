@@ -112,6 +112,13 @@ fn libraries_know_no_terminal() {
     forbid(&words, is_library, "libraries return values and errors; the tools talk");
 }
 
+/// They panic where the other end is closed or full, and would end the work that they tell of.
+#[test]
+fn the_binaries_print_through_out() {
+    let words = ["println!", "print!", "eprintln!", "eprint!"];
+    forbid(&words, |source| source.path.starts_with("tools/src/"), "tools::out writes, tools::note! tells");
+}
+
 #[test]
 fn the_async_runtime_stays_behind_the_network() {
     let networked = [

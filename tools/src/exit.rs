@@ -3,6 +3,11 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use crate::log::Warnings;
 use crate::out;
 
 /// What a shell shows of a program that the signal of a closed pipe ended, 128 + SIGPIPE.
@@ -50,15 +55,18 @@ pub fn start_logging() {
 
 /// The same from another level on.
 pub fn start_logging_at(level: &str) {
-    let unless_told = |_| format!("{level},{QUIET}").into();
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(unless_told);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+    let unless_told = |_| EnvFilter::from(format!("{level},{QUIET}"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(unless_told);
+    // A line that cannot be written would be told by a macro that panics where standard error is closed.
+    let shown = fmt::layer().with_target(false).without_time().log_internal_errors(false);
+    let shown = shown.with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let logged = fmt::layer()
         .with_target(false)
         .without_time()
-        .init();
+        .log_internal_errors(false)
+        .with_ansi(false)
+        .with_writer(|| Warnings);
+    tracing_subscriber::registry().with(filter).with(shown).with(logged).init();
     // Panics are caught and told as errors; where they happened is for whoever sets RUST_LOG.
     std::panic::set_hook(Box::new(|panic| tracing::debug!("{panic}")));
 }
@@ -83,7 +91,7 @@ pub fn finish(result: anyhow::Result<Outcome>) -> ExitCode {
         // Whoever closed the pipe knows.
         Err(error) if out::is_closed(&error) => ExitCode::from(CLOSED),
         Err(error) => {
-            eprint!("{}", describe(&error));
+            out::tell(&describe(&error));
             ExitCode::from(2)
         }
     }

@@ -3,13 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use loader::{Batch, LoaderStats};
 use trainer::metrics::Metrics;
 use trainer::{Observer, Saved, StepReport, TrainReport};
 
-use crate::json;
+use crate::{human, json};
 
 /// A step as open_clip's log shows it.
 pub fn step_line(step: &StepReport) -> String {
@@ -65,8 +67,38 @@ pub fn is_logged(step: &StepReport, log_every_n_steps: u64) -> bool {
     step.step_in_epoch.is_multiple_of(log_every_n_steps.max(1)) || last
 }
 
-/// `out.log`: the lines, what the run was told, and at the end what the loader met.
+/// `out.log`: the lines, what the run was told, warnings, and at the end what the loader met; each behind the time and the level,
+/// as open_clip writes them.
 pub struct LogFile(File);
+
+/// The log that warnings go to beside standard error, while there is one.
+static WARNED: Mutex<Option<LogFile>> = Mutex::new(None);
+
+/// Writes warnings to this log, too, from now on.
+pub fn warn_also(log: LogFile) {
+    *WARNED.lock().unwrap_or_else(PoisonError::into_inner) = Some(log);
+}
+
+/// Takes events that are formatted as ` WARN text`, a line each.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Warnings;
+
+impl Write for Warnings {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        if let Some(log) = WARNED.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            let text = String::from_utf8_lossy(event);
+            let (level, text) = text.trim().split_once(' ').unwrap_or(("WARN", ""));
+            let level = if level == "WARN" { "WARNING" } else { level };
+            // Told again it would come back here.
+            let _ = log.write(level, text.trim_start());
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 impl LogFile {
     /// Opens `path`, at the end of what is there.
@@ -85,9 +117,18 @@ impl LogFile {
 
     /// A log that cannot be written must not end the training it tells of.
     pub fn line(&mut self, text: &str) {
-        if let Err(error) = writeln!(self.0, "{text}") {
+        if let Err(error) = self.write("INFO", text) {
             tracing::warn!("cannot write out.log: {error}");
         }
+    }
+
+    fn write(&mut self, level: &str, text: &str) -> std::io::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let (year, month, day) = human::civil_date(now / 86_400);
+        let [hour, minute, second] = [now / 3600 % 24, now / 60 % 60, now % 60];
+        let time = format!("{year:04}-{month:02}-{day:02},{hour:02}:{minute:02}:{second:02}");
+        // One write, so that lines of two threads do not mix.
+        self.0.write_all(format!("{time} | {level} | {text}\n").as_bytes())
     }
 
     /// Hears of a run; steps as often as asked for.

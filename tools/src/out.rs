@@ -44,6 +44,19 @@ pub fn bytes(bytes: &[u8]) -> io::Result<()> {
     })
 }
 
+/// Writes text to standard error. That nobody hears it, or that there is no room for it, is no reason to stop.
+pub fn tell(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes a line to standard error, as [`out::tell`](crate::out::tell); takes what `format!` takes.
+#[macro_export]
+macro_rules! note {
+    ($($text:tt)*) => {
+        $crate::out::tell(&format!("{}\n", format_args!($($text)*)))
+    };
+}
+
 /// Whether an error comes from [`Closed`].
 pub fn is_closed(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

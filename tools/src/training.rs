@@ -216,7 +216,7 @@ pub fn stop_on_interrupt() -> anyhow::Result<Stop> {
     let stop = Stop::default();
     let stopper = stop.clone();
     let interrupted = move || {
-        eprintln!("{}", terminal::STOPPING);
+        crate::note!("{}", terminal::STOPPING);
         stopper.set();
         shards::store::end_commands();
     };
@@ -233,7 +233,7 @@ pub fn stop_on_request(saves: bool) -> anyhow::Result<(Stop, Arc<OnceLock<termin
     let (stopper, answer) = (stop.clone(), Arc::clone(&asked));
     let requested = move |by| {
         let checkpoint = if saves { "with" } else { "without" };
-        eprintln!("stopping after this step, {checkpoint} a checkpoint; Ctrl-C once more to stop at once");
+        crate::note!("stopping after this step, {checkpoint} a checkpoint; Ctrl-C once more to stop at once");
         let _ = answer.set(by);
         stopper.set();
         shards::store::end_commands();

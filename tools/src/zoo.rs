@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use model::config::Overrides;
-use trainer::pretrained::{Hub, HubConfig, Progress, Source};
+use trainer::pretrained::{Hub, HubConfig, Progress, Source, is_of_weights};
 use trainer::zoo::{Name, Wanted};
 
 use crate::{human, terminal};
@@ -58,7 +58,14 @@ fn config(variable: impl Fn(&str) -> Option<String>) -> HubConfig {
 
 /// A model as flags name it.
 pub fn wanted(model: Name, pretrained: Option<&str>, overrides: Overrides, seed: u64) -> Wanted {
-    let pretrained = pretrained.map(Source::parse);
+    let (model, pretrained) = match model {
+        // As open_clip has it, such a model comes with its weights.
+        Name::Given(name) if pretrained.is_none() && is_of_weights(&name) => {
+            let source = Source::parse(&name);
+            (Name::Assumed(name), Some(source))
+        }
+        model => (model, pretrained.map(Source::parse)),
+    };
     Wanted { model, pretrained, overrides, seed, tokenizers: Vec::new() }
 }
 

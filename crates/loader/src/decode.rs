@@ -13,6 +13,7 @@ use shards::image::{Decoder, JpegScale};
 use crate::candidate::{Candidate, Content};
 use crate::context::Context;
 use crate::error::{Error, Result};
+use crate::picture_file::read_picture;
 use crate::seed::{Domain, Draws};
 use crate::tokenized::tokenize;
 use crate::transform::Painter;
@@ -85,7 +86,7 @@ impl Hands {
         let read;
         let bytes = match &candidate.picture {
             Content::Bytes(bytes) => bytes,
-            Content::File(path) => match std::fs::read(path) {
+            Content::File(path) => match read_picture(path) {
                 Ok(bytes) => {
                     read = bytes::Bytes::from(bytes);
                     &read

@@ -66,7 +66,7 @@ pub enum Error {
         seen: Box<Seen>,
     },
     /// A sample cannot be used, and the policy is to fail.
-    #[error("shard `{shard}`: sample `{key}` cannot be used: {reason}")]
+    #[error("`{shard}`: sample `{key}` cannot be used: {reason}")]
     Sample {
         /// The shard.
         shard: String,

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use shards::image::{Decoder, JpegScale, Limits, RgbImage, RgbView};
 
 use crate::error::{Error, Result};
+use crate::picture_file::read_picture;
 use crate::seed::Draws;
 use crate::stop::Stop;
 use crate::transform::{Fitting, Painter, Transform};
@@ -151,7 +152,7 @@ struct View {
 fn prepare<L>(picture: Labelled<L>, view: &View) -> std::result::Result<EvalExample<L>, Unreadable> {
     let Labelled { key, label, content } = picture;
     let read = || match &content {
-        Content::File(path) => std::fs::read(path).map(Bytes::from).map_err(|error| error.to_string()),
+        Content::File(path) => read_picture(path).map(Bytes::from).map_err(|error| error.to_string()),
         Content::Bytes(bytes) => Ok(bytes.clone()),
     };
     let pixels = read().and_then(|bytes| HANDS.with_borrow_mut(|hands| hands.prepare(&bytes, view)));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::evaluation::{Content, EvalBatches, EvalConfig, Labelled};
+use crate::picture_file::Visited;
 
 /// File name endings that make a picture.
 const EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "png", "webp", "bmp", "gif", "tif", "tiff"];
@@ -31,7 +32,7 @@ impl ClassFolder {
         let mut pictures = Vec::new();
         for (label, folder) in (0..).zip(&folders) {
             let before = pictures.len();
-            collect(folder, label, &mut pictures)?;
+            collect(folder, label, &mut Visited::default(), &mut pictures)?;
             if pictures.len() == before {
                 return Err(wrong(folder, "expected pictures in it, found none (jpg, png, webp, bmp, gif, tiff)"));
             }
@@ -83,10 +84,13 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn collect(folder: &Path, label: u32, pictures: &mut Vec<(PathBuf, u32)>) -> Result<()> {
+fn collect(folder: &Path, label: u32, visited: &mut Visited, pictures: &mut Vec<(PathBuf, u32)>) -> Result<()> {
+    if !visited.is_new(folder) {
+        return Ok(());
+    }
     for path in entries(folder)? {
         if path.is_dir() {
-            collect(&path, label, pictures)?;
+            collect(&path, label, visited, pictures)?;
         } else if is_picture(&path) && !is_hidden(&path) {
             pictures.push((path, label));
         }

@@ -47,6 +47,7 @@ mod loader;
 pub mod pairs;
 #[cfg(test)]
 mod parity_preprocess;
+mod picture_file;
 mod pipeline;
 mod plan;
 mod policy;
@@ -80,6 +81,7 @@ pub use folder::ClassFolder;
 pub use labelled::LabelledShards;
 pub use loader::Loader;
 pub use pairs::{CaptionsOf, EvalPairs};
+pub use picture_file::{Visited, read_picture};
 pub use policy::{OnError, Policy};
 pub use position::{Cursor, LoaderPosition, Loss, Order, StreamPosition};
 pub use size::{EpochSize, epoch_size, recorded};

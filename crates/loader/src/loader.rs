@@ -14,7 +14,7 @@ use crate::lanes::Lanes;
 use crate::plan::Plan;
 use crate::position::{LoaderPosition, Order};
 use crate::seed::Digest;
-use crate::size::{EpochSize, epoch_size, recorded};
+use crate::size::{EpochSize, epoch_size, epoch_size_of_rows, recorded};
 use crate::stats::{LoaderStats, Tally};
 
 /// One replica's view of a data set.
@@ -84,6 +84,11 @@ impl Loader {
         self.context.epoch_size(self.context.config.workers)
     }
 
+    /// The same for a run that began with so many workers.
+    pub fn epoch_size_with(&self, workers: usize) -> EpochSize {
+        self.context.epoch_size(workers)
+    }
+
     /// Samples of an epoch, before they are rounded to full batches.
     pub fn num_samples(&self) -> u64 {
         self.context.config.num_samples.unwrap_or(0)
@@ -133,7 +138,11 @@ impl Loader {
 impl Context {
     fn epoch_size(&self, workers: usize) -> EpochSize {
         let (batch_size, world_size) = (self.config.batch_size as u64, self.config.replica.world_size as u64);
-        epoch_size(self.config.num_samples.unwrap_or(0), batch_size, world_size, workers as u64)
+        let samples = self.config.num_samples.unwrap_or(0);
+        match self.data {
+            Data::Shards(_) => epoch_size(samples, batch_size, world_size, workers as u64),
+            Data::Table(_) | Data::Synthetic => epoch_size_of_rows(samples, batch_size, world_size),
+        }
     }
 
     /// Samples that all replicas get in an epoch, by so many of open_clip's workers.

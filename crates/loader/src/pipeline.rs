@@ -358,7 +358,7 @@ impl Pipeline {
         let error = || Error::Sample { shard: shard.into(), key: key.to_string(), reason: reason.into() };
         self.context.config.policy.on_sample_error.judge("samples", bad, error)?;
         if is_worth_a_line(count) {
-            tracing::warn!("shard `{shard}`: sample `{key}` is left out: {reason} ({count} so far)");
+            tracing::warn!("`{shard}`: sample `{key}` is left out: {reason} ({count} so far)");
         }
         self.failed += 1;
         let has_passed = pass >= self.first_pass + self.context.patience() || self.failed > MOST_FAILURES;

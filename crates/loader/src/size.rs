@@ -28,6 +28,14 @@ pub fn epoch_size(num_samples: u64, batch_size: u64, world_size: u64, workers: u
     EpochSize { num_batches, num_samples: num_batches.saturating_mul(global_batch) }
 }
 
+/// open_clip's arithmetic for tables and synthetic data: full batches only, whatever the workers. Which rows are left over is
+/// up to each epoch's order.
+pub fn epoch_size_of_rows(rows: u64, batch_size: u64, world_size: u64) -> EpochSize {
+    let global_batch = batch_size.max(1).saturating_mul(world_size.max(1));
+    let num_batches = rows / global_batch;
+    EpochSize { num_batches, num_samples: num_batches * global_batch }
+}
+
 /// What the writer of each shard recorded: by the `sizes.json` in its folder, or else, where the folder is one of this
 /// machine, by its own `_stats.json`. A command has no folder. A table that cannot be reached is none.
 ///
@@ -103,6 +111,12 @@ mod tests {
         let found = recorded(&uris, MissingEnd::IsACut).unwrap();
         let found: Vec<_> = found.iter().map(|proof| (proof.samples, proof.bytes)).collect();
         assert_eq!(found, [(Some(7), None), (Some(8), Some(99)), (None, None), (None, None)]);
+    }
+
+    #[test]
+    fn rows_fill_whole_batches_only() {
+        assert_eq!(epoch_size_of_rows(600, 128, 1), EpochSize { num_batches: 4, num_samples: 512 });
+        assert_eq!(epoch_size_of_rows(7, 4, 2), EpochSize { num_batches: 0, num_samples: 0 });
     }
 
     #[test]

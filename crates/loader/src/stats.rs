@@ -33,6 +33,9 @@ pub struct LoaderStats {
     pub shards_incomplete: BTreeMap<String, u64>,
     /// Shards that could not be opened.
     pub shards_failed: u64,
+    /// Different ones among those that ended early or could not be opened: a shard is met again in later passes, and reading
+    /// runs ahead of training.
+    pub shards_bad: u64,
     /// Shards opened again because their source had failed.
     pub shards_retried: u64,
     /// Extensions of the samples that lack a picture or a caption; the first hundred different ones.
@@ -53,6 +56,15 @@ impl LoaderStats {
         self.undecodable.iter().for_each(|(kind, count)| add(*count, &format!("samples undecodable ({kind})")));
         self.shards_incomplete.iter().for_each(|(kind, count)| add(*count, &format!("shards incomplete ({kind})")));
         add(self.shards_failed, "shards not opened");
+        let met = self.shards_failed + self.shards_incomplete.values().sum::<u64>();
+        if let (true, Some(last)) = (met > self.shards_bad, losses.last_mut()) {
+            last.push_str(&format!(" (different ones: {})", self.shards_bad));
+        }
+        let mut add = |count: u64, what: &str| {
+            if count > 0 {
+                losses.push(format!("{count} {what}"));
+            }
+        };
         add(self.members_left_out, "members that are no files or have no extension");
         (!losses.is_empty()).then(|| losses.join(", "))
     }
@@ -85,6 +97,8 @@ pub(crate) struct Counted {
     pub(crate) counts: LoaderStats,
     /// Shards that were given up.
     pub(crate) bad_shards: u64,
+    /// Which ones.
+    pub(crate) given_up: HashSet<usize>,
     /// What was wrong with the last of them.
     pub(crate) last_trouble: Option<String>,
     /// Samples that were left out.

@@ -141,6 +141,14 @@ impl RowWalk {
 }
 
 impl Context {
+    /// What rows are told to be of.
+    fn rows_name(&self) -> Arc<str> {
+        match &self.data {
+            Data::Table(table) => table.name(),
+            Data::Shards(_) | Data::Synthetic => Arc::from("synthetic data"),
+        }
+    }
+
     fn row(&self, row: usize, pass: u64, place: [u64; 5]) -> Candidate {
         let (picture, caption) = match &self.data {
             Data::Table(table) => {
@@ -153,7 +161,7 @@ impl Context {
             Content::File(path) => path.display().to_string(),
             Content::Black | Content::Bytes(_) => row.to_string(),
         };
-        Candidate { key: shards::SampleKey::new(key), shard: "table".into(), picture, caption, pass, place }
+        Candidate { key: shards::SampleKey::new(key), shard: self.rows_name(), picture, caption, pass, place }
     }
 }
 

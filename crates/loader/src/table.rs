@@ -2,12 +2,14 @@
 //! rows cost little more than their bytes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
 /// Rows of a picture's path and its caption.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table {
+    name: Option<Arc<str>>,
     text: String,
     rows: Vec<Row>,
 }
@@ -39,7 +41,8 @@ impl Table {
             place.ok_or_else(|| broken(format!("expected a column `{name}`, got: {}{whole}", named.join(", "))))
         };
         let (paths, captions) = (column(path_column)?, column(caption_column)?);
-        let (mut table, mut record) = (Self::default(), csv::ByteRecord::new());
+        let name = Some(path.display().to_string().into());
+        let (mut table, mut record) = (Self { name, ..Self::default() }, csv::ByteRecord::new());
         while reader.read_byte_record(&mut record).map_err(|error| broken(error.to_string()))? {
             let line = record.position().map_or(0, csv::Position::line);
             let cell = |column: usize| {
@@ -66,6 +69,11 @@ impl Table {
         self.text.push_str(path);
         self.text.push_str(caption);
         self.rows.push(row);
+    }
+
+    /// The file that it was read from.
+    pub fn name(&self) -> Arc<str> {
+        self.name.clone().unwrap_or_else(|| Arc::from("the list of pictures"))
     }
 
     /// How many rows there are.

@@ -279,7 +279,10 @@ impl ShardWalk {
         if !self.stop.is_set() {
             self.context.config.policy.on_shard_error.judge("shards", count, error)?;
             tracing::warn!("{told}");
-            self.context.tally.lock().last_trouble = Some(told.to_owned());
+            let mut stats = self.context.tally.lock();
+            stats.last_trouble = Some(told.to_owned());
+            stats.given_up.insert(visit.portion.shard);
+            stats.counts.shards_bad = stats.given_up.len() as u64;
         }
         self.losses.push(Loss { pass: self.at.pass, turn: self.at.turn, samples });
         self.turn_over(visit)
@@ -359,7 +362,7 @@ fn candidate(
     let error = || Error::Sample { shard: shard.to_string(), key: key.to_string(), reason: format!("no {what}") };
     config.policy.on_sample_error.judge("samples", bad, error)?;
     if is_worth_a_line(count) {
-        tracing::warn!("shard `{shard}`: sample `{key}` has no {what} and is left out ({count} so far)");
+        tracing::warn!("`{shard}`: sample `{key}` has no {what} and is left out ({count} so far)");
     }
     Ok(None)
 }

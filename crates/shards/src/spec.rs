@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::uri::ShardUri;
 
 /// A list of shards longer than this is a slip of the pen.
-const MAX_SHARDS: usize = 10_000_000;
+const MAX_SHARDS: usize = 2_000_000;
 
 /// The shards that a specification names, source by source, in its order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,10 +19,10 @@ impl ShardSpec {
     /// Splits at `::`, then expands the braces of each source, a `pipe:` command's included.
     ///
     /// # Errors
-    /// When a source is empty, its braces do not balance, it names more than ten million shards, or one of
+    /// When a source is empty, its braces do not balance, it names more than two million shards, or one of
     /// its shards has no known scheme.
     pub fn parse(spec: &str) -> Result<Self> {
-        let sources = spec.split("::").map(parse_source).collect::<Result<_>>()?;
+        let sources = sources(spec).into_iter().map(parse_source).collect::<Result<_>>()?;
         Ok(Self { sources })
     }
 
@@ -44,6 +44,26 @@ impl ShardSpec {
     pub fn uris(&self) -> impl Iterator<Item = &ShardUri> {
         self.sources.iter().flatten()
     }
+}
+
+/// The parts between `::`, those within brackets left out: `http://[::1]/0.tar` is one.
+fn sources(spec: &str) -> Vec<&str> {
+    let (mut parts, mut start, mut within, mut from) = (Vec::new(), 0, false, 0);
+    while let Some(found) = spec[from..].find(['[', ']', ':']) {
+        let at = from + found;
+        from = at + 1;
+        match spec.as_bytes()[at] {
+            b'[' => within = spec[..at].ends_with("://"),
+            b']' => within = false,
+            _ if !within && spec[at..].starts_with("::") => {
+                parts.push(&spec[start..at]);
+                (start, from) = (at + 2, at + 2);
+            }
+            _ => {}
+        }
+    }
+    parts.push(&spec[start..]);
+    parts
 }
 
 fn parse_source(source: &str) -> Result<Vec<ShardUri>> {
@@ -73,6 +93,14 @@ mod tests {
         let shown: Vec<_> = spec.without_commands().unwrap().uris().map(ToString::to_string).collect();
         assert_eq!(shown, ["s3://b/0.tar", "s3://b/1.tar", "pipe:zcat x.tar.gz"]);
         assert!(ShardSpec::parse("pipe:aws s3 cp s3://bucket -").unwrap().without_commands().is_err());
+    }
+
+    #[test]
+    fn colons_of_an_address_divide_nothing() {
+        let spec = ShardSpec::parse("http://[::1]:80/a.tar::b.tar::http://[2001:db8::2]/c.tar").unwrap();
+        assert_eq!(spec.sources().len(), 3);
+        assert_eq!(sources("a::b[x]::c"), ["a", "b[x]", "c"]);
+        assert_eq!(sources("a[::b"), ["a[", "b"]);
     }
 
     #[test]

@@ -122,7 +122,7 @@ fn weights_at(path: &Path) -> Result<(Option<&Path>, PathBuf)> {
     }
     let file = model_file(path);
     if !file.exists()
-        && let Some(checkpoint) = checkpoint::newest(&path.join("checkpoints"))?.or(checkpoint::newest(path)?)
+        && let Some(checkpoint) = newest(&path.join("checkpoints")).or_else(|| newest(path))
     {
         let reason = format!(
             "`{}` is no checkpoint but a run's folder; its newest one is `{}`",
@@ -131,7 +131,20 @@ fn weights_at(path: &Path) -> Result<(Option<&Path>, PathBuf)> {
         );
         return Err(Error::Config { option: "--pretrained", reason });
     }
+    if !file.exists() {
+        let expected = MODEL_FILES.join(", ");
+        let reason = format!(
+            "`{}` has no weights: expected one of {expected}, or one other file .safetensors, .bin, .pt or .pth",
+            path.display()
+        );
+        return Err(Error::Config { option: "--pretrained", reason });
+    }
     Ok((Some(path), file))
+}
+
+/// The newest checkpoint among a folder, of a training or of a fine-tuning.
+fn newest(folder: &Path) -> Option<PathBuf> {
+    crate::finetune::newest(folder).ok().flatten().or_else(|| checkpoint::newest(folder).ok().flatten())
 }
 
 /// Refuses weights of a folder that are of another model than the one that was named.
@@ -163,7 +176,13 @@ pub fn tokenizer(config: &ClipConfig, roots: &[PathBuf], hub: &Hub) -> Result<To
     let Some(name) = name.filter(|name| model::tokenizer::hf::find(name, roots).is_none()) else {
         return Ok(Tokenizer::of(text, roots)?);
     };
-    let folder = pretrained::tokenizer_folder(name, hub)?;
+    let folder = pretrained::tokenizer_folder(name, hub).map_err(|error| match error {
+        Error::Config { reason, .. } => {
+            let reason = format!("`{name}` is no folder with a tokenizer, and as a name on the hub: {reason}");
+            Error::Config { option: "text_cfg.hf_tokenizer_name", reason }
+        }
+        other => other,
+    })?;
     let mut here = text.clone();
     here.hf_tokenizer_name = Some(folder.display().to_string());
     Ok(Tokenizer::of(&here, &[])?)

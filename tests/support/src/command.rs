@@ -75,6 +75,13 @@ impl Command {
         self
     }
 
+    /// Writes standard error to this instead of keeping it.
+    #[must_use]
+    pub fn stderr(mut self, to: impl Into<Stdio>) -> Self {
+        self.inner.stderr(to);
+        self
+    }
+
     /// Gives up after this time instead of two minutes.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {

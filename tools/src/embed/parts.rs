@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bytes::Bytes;
+use loader::{Visited, read_picture, recorded};
 use sha2::{Digest, Sha256};
-use shards::reader::{ShardEnd, ShardReader};
+use shards::reader::{MissingEnd, Proof, ShardEnd, ShardReader};
 use shards::store;
 use shards::uri::ShardUri;
 
+use crate::exit::Hint;
 use crate::sources;
 
 /// Extensions of pictures, and of captions.
@@ -22,22 +24,22 @@ const PART: usize = 10_000;
 #[derive(Clone, Debug)]
 pub enum Parts {
     /// A part a shard.
-    Shards(Vec<ShardUri>),
-    /// A folder, and its pictures by their paths within it.
-    Folder(PathBuf, Vec<String>),
+    Shards(Vec<(ShardUri, Proof)>),
+    /// A folder, and its pictures.
+    Folder(PathBuf, Vec<PathBuf>),
 }
 
 /// One part.
 pub enum Part<'a> {
-    /// A shard and its name.
-    Shard(&'a ShardUri, String),
-    /// A folder, some of its pictures, and a name.
-    Folder(&'a Path, &'a [String], String),
+    /// A shard, what was recorded of it, and its name.
+    Shard(&'a ShardUri, Proof, String),
+    /// Some pictures of a folder, and a name.
+    Folder(&'a [PathBuf], String),
 }
 
 /// A picture with its caption.
 pub struct Pair {
-    /// Key, or path within the folder.
+    /// Key, or path of the file.
     pub path: String,
     /// Where the picture is.
     pub picture: Option<Picture>,
@@ -54,12 +56,12 @@ pub enum Picture {
 }
 
 /// How a part ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Whole.
-    Complete,
-    /// Cut off.
-    Incomplete,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// Why it is not whole, in a word; none where it is.
+    pub incomplete: Option<String>,
+    /// Members that are part of no sample.
+    pub members_left_out: u64,
 }
 
 impl Parts {
@@ -71,12 +73,20 @@ impl Parts {
         let path = Path::new(spec);
         if path.is_dir() {
             let mut pictures = Vec::new();
-            list(path, path, &mut pictures)?;
+            list(path, &mut Visited::default(), &mut pictures)?;
             pictures.sort();
-            anyhow::ensure!(!pictures.is_empty(), "no picture in `{spec}`");
+            if pictures.is_empty() {
+                // A folder of shards, perhaps, which are named one by one.
+                let parsed = sources::parse(spec).err();
+                let error = anyhow::anyhow!("no picture in `{spec}`");
+                let hint = parsed.and_then(|error| error.downcast::<Hint>().ok());
+                return Err(hint.map_or(error, |hint| anyhow::anyhow!("no picture in `{spec}`").context(hint)));
+            }
             return Ok(Self::Folder(path.to_owned(), pictures));
         }
-        Ok(Self::Shards(sources::parse(spec)?.uris().cloned().collect()))
+        let uris: Vec<_> = sources::parse(spec)?.uris().cloned().collect();
+        let proofs = recorded(&uris, MissingEnd::IsACut)?;
+        Ok(Self::Shards(uris.into_iter().zip(proofs).collect()))
     }
 
     /// The folder, where it is one.
@@ -90,10 +100,12 @@ impl Parts {
     /// The parts.
     pub fn iter(&self) -> Box<dyn Iterator<Item = Part<'_>> + '_> {
         match self {
-            Self::Shards(uris) => Box::new(uris.iter().map(|uri| Part::Shard(uri, uri.to_string()))),
-            Self::Folder(root, pictures) => Box::new(pictures.chunks(PART).map(move |part| {
-                let name = part.first().cloned().unwrap_or_default();
-                Part::Folder(root, part, name)
+            Self::Shards(shards) => {
+                Box::new(shards.iter().map(|(uri, proof)| Part::Shard(uri, *proof, uri.to_string())))
+            }
+            Self::Folder(_, pictures) => Box::new(pictures.chunks(PART).map(|part| {
+                let name = part.first().map(|picture| picture.display().to_string());
+                Part::Folder(part, name.unwrap_or_default())
             })),
         }
     }
@@ -103,7 +115,7 @@ impl Part<'_> {
     /// The shard, or the first picture.
     pub fn name(&self) -> &str {
         match self {
-            Self::Shard(_, name) | Self::Folder(_, _, name) => name,
+            Self::Shard(_, _, name) | Self::Folder(_, name) => name,
         }
     }
 
@@ -117,15 +129,15 @@ impl Part<'_> {
     /// # Errors
     /// When there is no such shard or picture.
     pub fn state(&self) -> anyhow::Result<Option<String>> {
-        let (root, pictures) = match self {
-            Self::Shard(uri, _) => return Ok(store::state(uri)?),
-            Self::Folder(root, pictures, _) => (root, pictures),
+        let pictures = match self {
+            Self::Shard(uri, ..) => return Ok(store::state(uri)?),
+            Self::Folder(pictures, _) => pictures,
         };
         let mut hash = Sha256::new();
-        for picture in *pictures {
-            let file = root.join(picture);
+        for file in *pictures {
+            hash.update(file.as_os_str().as_encoded_bytes());
             let caption = store::local::state(&file.with_extension(CAPTION)).unwrap_or_default();
-            hash.update(format!("{picture}\n{}\n{caption}\n", store::local::state(&file)?));
+            hash.update(format!("\n{}\n{caption}\n", store::local::state(file)?));
         }
         Ok(Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
     }
@@ -134,31 +146,50 @@ impl Part<'_> {
     ///
     /// # Errors
     /// What `take` gives, and a shard that cannot be opened.
-    pub fn each_pair(&self, mut take: impl FnMut(Pair) -> anyhow::Result<()>) -> anyhow::Result<End> {
+    pub fn each_pair(
+        &self,
+        missing_end: MissingEnd,
+        mut take: impl FnMut(Pair) -> anyhow::Result<()>,
+    ) -> anyhow::Result<End> {
         match self {
-            Self::Shard(uri, _) => each_sample(uri, take),
-            Self::Folder(root, pictures, _) => {
-                for picture in *pictures {
-                    let file = root.join(picture);
-                    let caption = std::fs::read_to_string(file.with_extension(CAPTION)).ok();
-                    take(Pair { path: picture.clone(), picture: Some(Picture::File(file)), caption })?;
+            Self::Shard(uri, proof, _) => each_sample(uri, Proof { missing_end, ..*proof }, take),
+            Self::Folder(pictures, _) => {
+                for file in *pictures {
+                    let path = file.display().to_string();
+                    let caption = caption_beside(file)?;
+                    take(Pair { path, picture: Some(Picture::File(file.clone())), caption })?;
                 }
-                Ok(End::Complete)
+                Ok(End::default())
             }
         }
     }
 }
 
-fn each_sample(uri: &ShardUri, mut take: impl FnMut(Pair) -> anyhow::Result<()>) -> anyhow::Result<End> {
-    let mut reader = ShardReader::open(uri)?;
-    for sample in &mut reader {
-        // Bytes that are no tar end the shard; what came before them stays.
-        let Ok(sample) = sample else { return Ok(End::Incomplete) };
+/// The caption in the file of the same name; one that is there and cannot be read is an error, since its picture's row would
+/// be another one.
+fn caption_beside(picture: &Path) -> anyhow::Result<Option<String>> {
+    let path = picture.with_extension(CAPTION);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read the caption `{}`", path.display())),
+    }
+}
+
+fn each_sample(uri: &ShardUri, proof: Proof, mut take: impl FnMut(Pair) -> anyhow::Result<()>) -> anyhow::Result<End> {
+    let mut reader = ShardReader::open(uri)?.with_proof(proof);
+    // Bytes that are no tar end the shard; what came before them stays.
+    while let Some(Ok(sample)) = reader.next() {
         let picture = sample.field(&PICTURES).map(|field| Picture::Bytes(field.bytes.clone()));
         let caption = sample.field(&[CAPTION]).map(|field| String::from_utf8_lossy(&field.bytes).into_owned());
         take(Pair { path: sample.key.to_string(), picture, caption })?;
     }
-    Ok(if matches!(reader.end(), Some(ShardEnd::Complete { .. })) { End::Complete } else { End::Incomplete })
+    let members_left_out = reader.members_left_out();
+    let Some(ShardEnd::Incomplete { samples, reason, offset, .. }) = reader.end() else {
+        return Ok(End { incomplete: None, members_left_out });
+    };
+    tracing::warn!("shard `{uri}` is incomplete: {reason} (at byte {offset}, after {samples} samples)");
+    Ok(End { incomplete: Some(reason.kind().to_owned()), members_left_out })
 }
 
 impl Picture {
@@ -169,23 +200,24 @@ impl Picture {
     pub fn bytes(&self) -> std::io::Result<Cow<'_, [u8]>> {
         match self {
             Self::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
-            Self::File(path) => std::fs::read(path).map(Cow::Owned),
+            Self::File(path) => read_picture(path).map(Cow::Owned),
         }
     }
 }
 
-/// Pictures below a folder, by their paths within `root`.
-fn list(root: &Path, folder: &Path, pictures: &mut Vec<String>) -> anyhow::Result<()> {
+/// Pictures below a folder; a folder that is met again by way of a link is passed over.
+fn list(folder: &Path, visited: &mut Visited, pictures: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    if !visited.is_new(folder) {
+        return Ok(());
+    }
     let told = || format!("cannot list `{}`", folder.display());
     for entry in std::fs::read_dir(folder).with_context(told)? {
         let path = entry.with_context(told)?.path();
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         if path.is_dir() {
-            list(root, &path, pictures)?;
-        } else if extension.is_some_and(|extension| PICTURES.contains(&extension.as_str()))
-            && let Some(within) = path.strip_prefix(root).ok().and_then(Path::to_str)
-        {
-            pictures.push(within.to_owned());
+            list(&path, visited, pictures)?;
+        } else if extension.is_some_and(|extension| PICTURES.contains(&extension.as_str())) {
+            pictures.push(path);
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
 //! What embeddings were made of: `embed.json` for all of them, `parts/part_K.json` for each part. A part whose record is
-//! there is whole, and is made again where what it was made of has changed.
+//! there is whole, and is made again where what it was made of, or what it is, has changed.
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
@@ -43,9 +43,28 @@ impl Manifest {
         } else {
             return Ok(());
         };
-        let error = anyhow::anyhow!("{output} holds embeddings of something else: {what}");
-        Err(error.context(Hint("give another --output, or remove that folder".to_owned())))
+        bail!(of_something_else(output, &what))
     }
+}
+
+fn of_something_else(output: &Folder, what: &str) -> anyhow::Error {
+    let error = anyhow::anyhow!("{output} holds embeddings of something else: {what}");
+    error.context(Hint("give another --output, or remove that folder".to_owned()))
+}
+
+/// What came of a part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rows.
+    pub rows: u64,
+    /// Of these, rows without a caption, whose text is empty.
+    pub without_caption: u64,
+    /// Samples without a picture; they have no row.
+    pub without_picture: u64,
+    /// Pictures that could not be read or decoded; they have no row.
+    pub undecodable: u64,
+    /// Members that are part of no sample: links, devices, files without an extension.
+    pub members_left_out: u64,
 }
 
 /// What one part was made of, and what came of it.
@@ -55,10 +74,36 @@ pub struct Record {
     pub source: String,
     /// What tells a state of it from another; none where nothing does.
     pub state: Option<String>,
-    /// Rows.
-    pub rows: u64,
-    /// Whether the shard was read to a proper end.
-    pub complete: bool,
+    /// The model's, as in the manifest.
+    pub fingerprint: String,
+    /// What came of it.
+    pub counts: Counts,
+    /// Why the shard was not read to a proper end, in a word; none where it was.
+    pub incomplete: Option<String>,
+    /// Bytes of the two arrays and of the table.
+    pub bytes: [u64; 3],
+}
+
+/// The files of a part: the pictures' array, the texts', and the table.
+pub fn files(index: usize) -> [String; 3] {
+    [
+        format!("img_emb/img_emb_{index}.npy"),
+        format!("text_emb/text_emb_{index}.npy"),
+        format!("metadata/metadata_{index}.parquet"),
+    ]
+}
+
+/// Sizes of the files of a part; `None` where one is missing.
+///
+/// # Errors
+/// When the folder cannot be asked.
+pub fn sizes(output: &Folder, index: usize) -> anyhow::Result<Option<[u64; 3]>> {
+    let mut sizes = [0; 3];
+    for (size, file) in sizes.iter_mut().zip(files(index)) {
+        let Some(found) = output.size(&file)? else { return Ok(None) };
+        *size = found;
+    }
+    Ok(Some(sizes))
 }
 
 impl Record {
@@ -66,7 +111,7 @@ impl Record {
         format!("parts/part_{index}.json")
     }
 
-    /// The record of a part, where it is whole.
+    /// The record of a part.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -88,13 +133,27 @@ impl Record {
     /// Whether the part need not be made again.
     ///
     /// # Errors
-    /// When its place is taken by another shard: all behind it would be of other shards, too.
-    pub fn is_of(&self, part: &Part<'_>, state: Option<&str>, index: usize) -> anyhow::Result<bool> {
+    /// When it is of another model, or of another shard: all behind it would be of other shards, too.
+    pub fn stands(
+        &self,
+        part: &Part<'_>,
+        state: Option<&str>,
+        of: &Manifest,
+        output: &Folder,
+        index: usize,
+    ) -> anyhow::Result<bool> {
+        if self.fingerprint != of.fingerprint {
+            bail!(of_something_else(output, &format!("part {index} is of other weights")));
+        }
         if self.source != part.name() && part.is_shard() {
             let error = anyhow::anyhow!("part {index} is of `{}`, and would be of `{}` now", self.source, part.name());
             let hint = "a longer list begins with the same shards in the same order; give another --output for others";
             bail!(error.context(Hint(hint.to_owned())));
         }
-        Ok(self.source == part.name() && self.state.as_deref() == state)
+        // A connection or a command that failed may do better now; what cannot be told from another state may have changed.
+        let may_be_whole_now =
+            self.incomplete.as_deref().is_some_and(|reason| reason == "source" || self.state.is_none());
+        let is_same = self.source == part.name() && self.state.as_deref() == state && !may_be_whole_now;
+        Ok(is_same && sizes(output, index)? == Some(self.bytes))
     }
 }

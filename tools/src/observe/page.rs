@@ -95,7 +95,14 @@ impl Observer for Page {
         let how = if report.interrupted { "interrupted" } else { "done" };
         let time = human::duration(Duration::try_from_secs_f64(report.seconds).unwrap_or_default());
         let counts = [human::counted(report.steps, "step"), human::counted(report.samples_seen, "pair")].join(", ");
-        self.report.state = format!("{how}: {counts}, {:.0} pairs a second, {time}", report.samples_per_second);
+        self.report.state = match report.samples_per_second > 0.0 {
+            true => format!(
+                "{how}: {counts}, {:.0} pairs a second, {time} since it was started last",
+                report.samples_per_second
+            ),
+            // Started when nothing was left to train.
+            false => format!("{how}: {counts}"),
+        };
         if let Some(losses) = loader.losses() {
             self.report.state.push_str(&format!("; left out: {losses}"));
         }

@@ -90,7 +90,8 @@ fn by_samples(records: &[Record], title: &str, y: &str, value: impl Fn(&Step) ->
         series(&record.name, Style::Curve, points)
     };
     let axes = (Axis::new("pairs seen", Spacing::Whole), Axis::new(y, Spacing::Linear));
-    chart(title, axes.0, axes.1, records.iter().map(of).collect())
+    // A run that was only evaluated has no steps.
+    chart(title, axes.0, axes.1, records.iter().map(of).filter(|series| !series.points.is_empty()).collect())
 }
 
 fn over_epochs(records: &[Record], title: &str, y: &str, chosen: impl Fn(&str) -> bool) -> Chart {

@@ -86,8 +86,12 @@ impl Cover {
             let values = points.iter().map(|point| point[axis]).filter(|value| value.is_finite());
             let (low, high) =
                 values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-            let low = (low - reach).floor().max(0.0) as i64;
-            (low, ((high + reach).ceil().min(f64::from(most)) as i64 - low).max(0) as usize)
+            if low > high {
+                return (0, 0);
+            }
+            let within = |value: f64| value.clamp(0.0, f64::from(most)) as i64;
+            let (low, high) = (within((low - reach).floor()), within((high + reach).ceil()));
+            (low, (high - low) as usize)
         };
         let ((left, width), (top, height)) = (bound(0, image.width()), bound(1, image.height()));
         (width > 0 && height > 0).then(|| Self { left, top, width, shares: vec![0.0; width * height] })

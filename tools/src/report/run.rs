@@ -50,8 +50,8 @@ pub fn render(report: &RunReport) -> String {
         headlines(record),
         section("Training", "The loss of each logged step (thin) and its running mean (bold).", &training),
         section(
-            "Zero-shot accuracy",
-            "Share of pictures whose class is the nearest text, after each evaluation.",
+            "Accuracy",
+            "Share of pictures that are named right, after each evaluation: by the nearest text, or for a fine-tuning by its head.",
             &scores,
         ),
         section(

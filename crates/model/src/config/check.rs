@@ -3,6 +3,8 @@
 use super::{ClipConfig, Layers, config, mlp_width};
 use crate::error::Result;
 
+/// Patches along a side of the picture: attention is over all pairs of them.
+const MOST_PATCHES: usize = 256;
 /// More than any model has of anything.
 const MAX_EXTENT: usize = 1 << 20;
 /// Eight times the weights of ViT-bigG-14.
@@ -39,6 +41,13 @@ impl ClipConfig {
                 ratio("vision_cfg", vision.mlp_ratio, vision.width)?;
                 require(vision.patch_size <= vision.image_size, || {
                     format!("vision_cfg.patch_size: {} exceeds image_size {}", vision.patch_size, vision.image_size)
+                })?;
+                let side = vision.image_size / vision.patch_size;
+                require(side <= MOST_PATCHES, || {
+                    format!(
+                        "vision_cfg.image_size: {} pixels are {side} patches of {} (at most {MOST_PATCHES})",
+                        vision.image_size, vision.patch_size
+                    )
                 })
             }
             Layers::Stages(stages) => {

@@ -74,6 +74,7 @@ impl ModelConfig {
     pub fn from_json(text: &str) -> Result<Self> {
         let parsed = Self::parse(text)?;
         parsed.model_cfg.validate()?;
+        parsed.preprocess_cfg.validate()?;
         Ok(parsed)
     }
 
@@ -99,6 +100,7 @@ impl ModelConfig {
             parsed.model_cfg.text_cfg.find_tokenizer(folder);
         }
         parsed.model_cfg.validate()?;
+        parsed.preprocess_cfg.validate()?;
         Ok(parsed)
     }
 

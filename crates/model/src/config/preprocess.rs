@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::config;
+use crate::error::Result;
+
 /// Mean of the pictures that the first CLIP was trained on, for R, G, B in 0..1.
 pub const OPENAI_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
 /// Standard deviation to [`OPENAI_MEAN`].
@@ -46,6 +49,24 @@ pub enum ResizeMode {
     Longest,
     /// Both sides are fitted.
     Squash,
+}
+
+impl PreprocessConfig {
+    /// Checks what the types alone do not.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] for a mean that is no number, and a deviation that is none or not above 0.
+    pub fn validate(&self) -> Result<()> {
+        for (key, values, is_right) in [
+            ("mean", self.mean, (|value: f64| value.abs() < 1e6) as fn(f64) -> bool),
+            ("std", self.std, |value| value > 1e-6 && value < 1e6),
+        ] {
+            if !values.into_iter().all(is_right) {
+                return Err(config(format!("preprocess_cfg.{key}: no pictures have {values:?}")));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Interpolation {

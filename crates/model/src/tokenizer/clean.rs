@@ -7,9 +7,13 @@ pub fn clean(text: &str) -> String {
     clean_keeping_case(text).to_lowercase()
 }
 
+/// What is behind so much of a text has no effect on the first few hundred tokens, and a single word of megabytes would take
+/// gigabytes.
+const MOST_BYTES: usize = 1 << 18;
+
 /// As [`clean`], with upper case kept: what tokenizers other than CLIP's own are fed.
 pub fn clean_keeping_case(text: &str) -> String {
-    let repaired = repair::repair(text);
+    let repaired = repair::repair(&text[..text.floor_char_boundary(MOST_BYTES)]);
     // Twice, because captions are often escaped twice; this also reaches text whose `<` kept repair from unescaping.
     let unescaped = entity::unescape(&entity::unescape(&repaired)).into_owned();
     let mut words = unescaped.split(is_space).filter(|word| !word.is_empty());

@@ -105,10 +105,28 @@ impl Clip {
     }
 }
 
-/// The file of weights in a folder; the name that this library writes where there is none.
+/// Endings of files that may hold weights under any name.
+const ENDINGS: [&str; 4] = ["safetensors", "bin", "pt", "pth"];
+/// What lies beside weights in checkpoints.
+const OTHER_FILES: [&str; 3] = ["optimizer.safetensors", "head.safetensors", "tuning.safetensors"];
+
+/// The file of weights in a folder: the first of [`MODEL_FILES`] that is there, or the only other one with the ending of such
+/// files. The name that this library writes where there is none.
 pub fn model_file(dir: &Path) -> std::path::PathBuf {
     let candidates = MODEL_FILES.map(|name| dir.join(name));
-    candidates.iter().find(|path| path.is_file()).cloned().unwrap_or_else(|| dir.join(MODEL_FILE))
+    let usual = candidates.iter().find(|path| path.is_file()).cloned();
+    usual.or_else(|| only_one(dir)).unwrap_or_else(|| dir.join(MODEL_FILE))
+}
+
+fn only_one(dir: &Path) -> Option<std::path::PathBuf> {
+    let is_weights = |path: &std::path::PathBuf| {
+        let ending = path.extension().is_some_and(|ending| ENDINGS.iter().any(|known| ending == *known));
+        let is_other = path.file_name().is_some_and(|name| OTHER_FILES.iter().any(|other| name == *other));
+        ending && !is_other && path.is_file()
+    };
+    let mut found = std::fs::read_dir(dir).ok()?.filter_map(|entry| Some(entry.ok()?.path())).filter(is_weights);
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
 }
 
 /// The value that a parameter has in a file.

@@ -71,9 +71,10 @@ fn split_part(path: &Path) -> (PathBuf, Option<String>) {
     }
 }
 
-/// A template may begin with a brace, so that text which looks like JSON need not be.
+/// A template may begin with a brace, so that text which looks like JSON need not be; nothing begins with a bracket but JSON.
 fn is_json(file: &Path, text: &str) -> bool {
-    file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+    text.trim_start().starts_with('[')
+        || file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
         || serde_json::from_str::<Value>(text).is_ok()
 }
 

@@ -24,7 +24,10 @@ pub(super) fn unpacked(mut source: Box<dyn Read + Send>) -> io::Result<Box<dyn R
     let packed = |whole| BufReader::with_capacity(BUFFER_BYTES, whole);
     Ok(match mark[..] {
         [0x1f, 0x8b, ..] => Box::new(Streams::<flate2::bufread::GzDecoder<Packed>>::new(packed(whole))),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(Streams::<zstd::Decoder<'static, Packed>>::new(packed(whole))),
+        // A frame of zstd, or one that is skipped.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
+            Box::new(Streams::<zstd::Decoder<'static, Packed>>::new(packed(whole)))
+        }
         [b'B', b'Z', b'h', b'1'..=b'9', 0x31 | 0x17, ..] => {
             Box::new(Streams::<bzip2::bufread::BzDecoder<Packed>>::new(packed(whole)))
         }
@@ -88,6 +91,9 @@ impl Decoder for liblzma::bufread::XzDecoder<Packed> {
 /// Streams one behind the other.
 struct Streams<D> {
     state: State<D>,
+    begun: u64,
+    /// Whether the stream at hand has given anything.
+    gave: bool,
 }
 
 enum State<D> {
@@ -99,7 +105,7 @@ enum State<D> {
 
 impl<D: Decoder> Streams<D> {
     fn new(packed: Packed) -> Self {
-        Self { state: State::Between(packed) }
+        Self { state: State::Between(packed), begun: 0, gave: false }
     }
 }
 
@@ -114,13 +120,19 @@ impl<D: Decoder> Read for Streams<D> {
                 State::Between(mut packed) => {
                     if skip_zeros(&mut packed)? {
                         self.state = State::Within(D::begin(packed)?);
+                        (self.begun, self.gave) = (self.begun + 1, false);
                     }
                 }
                 State::Within(mut stream) => match stream.read(into) {
                     Ok(0) => self.state = State::Between(stream.end()),
-                    Err(e) if e.kind() != io::ErrorKind::Interrupted => return Err(e),
+                    Err(e) if e.kind() != io::ErrorKind::Interrupted => {
+                        let is_garbage = self.begun > 1 && !self.gave;
+                        let told = || format!("what follows the packed data is not packed: {e}");
+                        return Err(if is_garbage { io::Error::new(e.kind(), told()) } else { e });
+                    }
                     read => {
                         self.state = State::Within(stream);
+                        self.gave |= read.is_ok();
                         return read;
                     }
                 },

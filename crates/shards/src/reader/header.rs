@@ -19,8 +19,10 @@ pub(super) enum Kind {
     Link,
     /// A folder: nothing behind the header either.
     Folder,
-    /// Content that is passed over: global pax records, long link names, kinds not known.
+    /// Content that is passed over: global pax records, long link names, names of volumes.
     Passed,
+    /// A kind that is not known, whose content is passed over.
+    Unknown,
     /// pax records for the next member.
     PaxRecords,
     /// The next member's name.
@@ -51,7 +53,8 @@ impl Header {
             b'x' | b'X' => Kind::PaxRecords,
             b'L' => Kind::LongName,
             b'S' => Kind::Sparse,
-            _ => Kind::Passed,
+            b'g' | b'K' | b'V' => Kind::Passed,
+            _ => Kind::Unknown,
         };
         Ok(Self { name, size, kind })
     }

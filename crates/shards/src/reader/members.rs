@@ -37,7 +37,7 @@ pub(super) enum Stop {
 pub(super) struct Members<R> {
     blocks: Blocks<R>,
     pub(super) max_member_bytes: u64,
-    /// Links, devices, and files that their names make part of no sample; not folders and reserved names.
+    /// Links, devices, kinds not known, and files that their names make part of no sample; not folders and reserved names.
     pub(super) left_out: u64,
 }
 
@@ -60,7 +60,11 @@ impl<R: Read> Members<R> {
         let mut start = self.blocks.offset();
         loop {
             let offset = self.blocks.offset();
-            let Some(header) = self.read_header()? else { return self.finish(offset) };
+            let Some(header) = self.read_header()? else {
+                // A name without a member behind it.
+                self.left_out += u64::from(overrides.long_name.is_some() || overrides.pax != PaxRecords::default());
+                return self.finish(offset);
+            };
             match header.kind {
                 Kind::PaxRecords => {
                     let records = self.read_extension(offset, header.size)?;
@@ -75,7 +79,7 @@ impl<R: Read> Members<R> {
                     let reason = format!("member `{}` is sparse, which is not supported", header.name);
                     return Err(Stop::Malformed { offset, reason });
                 }
-                Kind::File | Kind::Passed | Kind::Link | Kind::Folder => {}
+                Kind::File | Kind::Passed | Kind::Unknown | Kind::Link | Kind::Folder => {}
             }
             let Overrides { long_name, pax } = std::mem::take(&mut overrides);
             let name = pax.path.or(long_name).unwrap_or(header.name);
@@ -84,8 +88,9 @@ impl<R: Read> Members<R> {
             if header.kind == Kind::File && !is_reserved && split_name(&name).is_some() {
                 return Ok(Event::Member(Entry { name, offset: start, size }));
             }
-            self.left_out += u64::from(matches!(header.kind, Kind::File | Kind::Link) && !is_reserved);
-            if matches!(header.kind, Kind::File | Kind::Passed) {
+            let is_meant = matches!(header.kind, Kind::File | Kind::Link | Kind::Unknown);
+            self.left_out += u64::from(is_meant && !is_reserved);
+            if matches!(header.kind, Kind::File | Kind::Passed | Kind::Unknown) {
                 self.pass_over(&Entry { name, offset: start, size })?;
             }
             start = self.blocks.offset();

@@ -32,6 +32,9 @@ pub use proof::{MissingEnd, Proof};
 /// Largest member that is read unless [`ShardReader::with_max_member_bytes`] says otherwise.
 pub const MAX_MEMBER_BYTES: u64 = 1 << 30;
 
+/// Members that a sample may have.
+const MOST_FIELDS: usize = 1000;
+
 /// How a shard ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ShardEnd {
@@ -212,6 +215,9 @@ impl<R: Read> ShardReader<R> {
             .pending
             .as_ref()
             .is_some_and(|sample| sample.key.as_str() == key && !has_extension(sample, &extension));
+        if continues {
+            self.check_sample(entry)?;
+        }
         let index = self.samples + u64::from(self.pending.is_some() && !continues);
         let bytes = if index < self.passed_over {
             self.members.pass_over(entry).map(|()| Bytes::new())?
@@ -228,6 +234,22 @@ impl<R: Read> ShardReader<R> {
         });
         sample.fields.push(Field { extension, bytes });
         Ok(closed)
+    }
+
+    /// Refuses a member that would make its sample larger than any is: one is held in memory as a whole.
+    fn check_sample(&self, entry: &Entry) -> std::result::Result<(), Stop> {
+        let Some(sample) = &self.pending else { return Ok(()) };
+        let held: u64 = sample.fields.iter().map(|field| field.bytes.len() as u64).sum();
+        let (most, key, offset) = (self.members.max_member_bytes, &sample.key, entry.offset);
+        if sample.fields.len() >= MOST_FIELDS {
+            let reason = format!("sample `{key}` has more than {MOST_FIELDS} members");
+            return Err(Stop::Malformed { offset, reason });
+        }
+        if held.saturating_add(entry.size) > most {
+            let reason = format!("sample `{key}` has more than {most} bytes");
+            return Err(Stop::Malformed { offset, reason });
+        }
+        Ok(())
     }
 
     /// Counts a sample; `None` for one that is passed over.

@@ -140,6 +140,18 @@ fn a_member_beyond_the_limit_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn samples_beyond_any_measure_are_refused() {
+    let names: Vec<String> = (0..1002).map(|i| format!("a.x{i}")).collect();
+    let members: Vec<_> = names.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
+    let (_, error, _) = read(&tar_of(&members)[..]);
+    assert!(error.unwrap().to_string().contains("sample `a` has more than 1000 members"));
+    let large = vec![b'J'; 400];
+    let tar = tar_of(&[("a.jpg", &large), ("a.png", &large)]);
+    let mut reader = ShardReader::new("t.tar", &tar[..]).with_max_member_bytes(600);
+    assert!(reader.next().unwrap().unwrap_err().to_string().contains("sample `a` has more than 600 bytes"));
+}
+
+#[test]
 fn a_huge_announced_size_allocates_nothing() {
     let mut bytes = tar_of(&[("a.jpg", b"J")]);
     bytes[124..136].copy_from_slice(b"07777777777\0");
@@ -190,8 +202,8 @@ fn joined_streams_and_zeros_behind_them_are_read_as_one() {
         }
         let bytes = [&first[..], &second, b"more"].concat();
         let (samples, _, end) = read(unpacked(Box::new(io::Cursor::new(bytes))).unwrap());
-        let is_heard = matches!(end, ShardEnd::Incomplete { reason: IncompleteReason::Source(_), .. });
-        assert!(samples.len() == 3 && is_heard, "{name}: {end:?}");
+        let ShardEnd::Incomplete { reason: IncompleteReason::Source(reason), .. } = end else { panic!("{name}") };
+        assert!(samples.len() == 3 && reason.starts_with("what follows the packed data"), "{name}: {reason}");
     }
 }
 
@@ -212,12 +224,13 @@ fn members_that_belong_to_no_sample_are_counted() {
         ("b.jpg", tar::EntryType::Link),
         ("c.jpg", tar::EntryType::Symlink),
         ("README", tar::EntryType::Regular),
+        ("d.jpg", tar::EntryType::new(b'Z')),
     ] {
         add(name, kind);
     }
     let bytes = builder.into_inner().unwrap();
     let mut reader = ShardReader::new("t.tar", &bytes[..]);
-    assert_eq!((reader.by_ref().count(), reader.members_left_out()), (1, 3));
+    assert_eq!((reader.by_ref().count(), reader.members_left_out()), (1, 4));
 }
 
 #[test]

@@ -2,6 +2,12 @@
 //! `{a,b}`, `{0..9}`, `{000..100..10}`, `{a..e}`, nested and multiplied; a backslash takes the
 //! meaning from the character behind it; braces around neither a list nor a range stay.
 
+/// Braces within braces deeper than this are no list of shards.
+const MOST_DEPTH: i64 = 32;
+
+/// All names together may have so many bytes.
+const MOST_BYTES: usize = 1 << 28;
+
 /// All strings that `pattern` stands for, the last braces varying fastest.
 ///
 /// # Errors
@@ -22,6 +28,9 @@ fn expand_pattern(pattern: &str, limit: usize) -> Result<Vec<String>, String> {
                     start = position;
                 }
                 depth += 1;
+                if depth > MOST_DEPTH {
+                    return Err(format!("braces within braces, more than {MOST_DEPTH} deep"));
+                }
             }
             b'}' => {
                 depth -= 1;
@@ -54,6 +63,7 @@ fn expand_braces(text: &str, limit: usize) -> Result<Vec<String>, String> {
         for alternative in alternatives {
             all.extend(expand_pattern(alternative, limit)?);
             check(all.len(), limit)?;
+            check_bytes(all.iter().map(String::len).sum())?;
         }
         return Ok(all);
     }
@@ -88,6 +98,11 @@ fn expand_integers(inner: &str, limit: usize) -> Result<Option<Vec<String>>, Str
     let width = if is_padded(first) || is_padded(last) { first.len().max(last.len()) } else { 0 };
     let count = (i128::from(end) - i128::from(start)).unsigned_abs() / u128::from(step) + 1;
     check(usize::try_from(count).unwrap_or(usize::MAX), limit)?;
+    check_bytes((count as usize).saturating_mul(width))?;
+    // Nothing is padded further than the formatter goes.
+    if width > usize::from(u16::MAX) {
+        return Err(format!("numbers of {width} digits"));
+    }
     let step = if start < end { i128::from(step) } else { -i128::from(step) };
     let nth = |index: i128| format!("{:0width$}", i128::from(start) + index * step);
     Ok(Some((0..count as i128).map(nth).collect()))
@@ -125,12 +140,18 @@ fn integer(text: &str) -> Option<i64> {
 
 fn append(expanded: &mut Vec<String>, endings: &[String], limit: usize) -> Result<(), String> {
     check(expanded.len().saturating_mul(endings.len()), limit)?;
+    let [left, right] = [&expanded[..], endings].map(|texts| texts.iter().map(String::len).sum::<usize>());
+    check_bytes(left.saturating_mul(endings.len()).saturating_add(right.saturating_mul(expanded.len())))?;
     *expanded = expanded.iter().flat_map(|text| endings.iter().map(move |ending| format!("{text}{ending}"))).collect();
     Ok(())
 }
 
 fn check(count: usize, limit: usize) -> Result<(), String> {
     if count <= limit { Ok(()) } else { Err(format!("names more than {limit} shards")) }
+}
+
+fn check_bytes(bytes: usize) -> Result<(), String> {
+    if bytes <= MOST_BYTES { Ok(()) } else { Err(format!("names of {bytes} bytes together (at most {MOST_BYTES})")) }
 }
 
 /// Positions and bytes that no backslash precedes.
@@ -197,6 +218,16 @@ mod tests {
     fn a_long_list_is_refused_before_it_is_made() {
         for pattern in ["{0..9223372036854775807}", "{1..60}{1..60}", "{{1..60},{1..60}}"] {
             assert!(expand(pattern, 100).unwrap_err().contains("more than 100"), "{pattern}");
+        }
+        for (pattern, expected) in [
+            (format!("{{{}1..3}}", "0".repeat(70_000)), "numbers of 70001 digits"),
+            (format!("{{{}1..99999}}", "0".repeat(60_000)), "bytes together"),
+            (["{"; 60_000].concat() + &["}"; 60_000].concat(), "more than 32 deep"),
+            (["{a,"; 30_000].concat() + &["}"; 30_000].concat(), "more than 32 deep"),
+            (format!("{{{}}}{{1..90000}}", ["a,"; 9].concat() + &"x".repeat(9000)), "bytes together"),
+        ] {
+            let message = expand(&pattern, 1_000_000).unwrap_err();
+            assert!(message.contains(expected), "{message}");
         }
         assert!(expand("{a", 100).unwrap_err().contains("unbalanced"));
     }

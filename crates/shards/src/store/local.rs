@@ -33,6 +33,17 @@ pub fn state(path: &Path) -> Result<String> {
     Ok(format!("{} {}", about.len(), since_1970.as_nanos()))
 }
 
+/// Why a file cannot be read as a small one: it is none, or has more bytes than `most`. `None` where it can, or is not there.
+pub(super) fn small(path: &Path, most: u64) -> Result<Option<String>> {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("look at", path)(error)),
+        Ok(about) if !about.is_file() => Ok(Some("expected a file".to_owned())),
+        Ok(about) if about.len() > most => Ok(Some(format!("expected at most {most} bytes, got {}", about.len()))),
+        Ok(_) => Ok(None),
+    }
+}
+
 /// A file that gets its name only when it is sealed; dropped unsealed, it vanishes.
 #[derive(Debug)]
 pub struct AtomicFile {

@@ -53,6 +53,9 @@ pub fn state(uri: &ShardUri) -> Result<Option<String>> {
     }
 }
 
+/// Bytes of a table of sizes that names ten million shards.
+const MOST_BESIDE: u64 = 1 << 29;
+
 /// A small file beside shards (`sizes.json`): `name` in the folder that the shard at `uri` is in. `None` where there is
 /// none, or where the shard has no folder.
 ///
@@ -60,7 +63,13 @@ pub fn state(uri: &ShardUri) -> Result<Option<String>> {
 /// When it is there and cannot be read.
 pub fn read_beside(uri: &ShardUri, name: &str) -> Result<Option<Vec<u8>>> {
     match uri {
-        ShardUri::Local(path) => Folder::from(path.parent().unwrap_or(std::path::Path::new(""))).read(name),
+        ShardUri::Local(path) => {
+            let file = path.with_file_name(name);
+            match local::small(&file, MOST_BESIDE)? {
+                Some(reason) => Err(Error::Table { path: file, reason }),
+                None => Folder::from(path.parent().unwrap_or(std::path::Path::new(""))).read(name),
+            }
+        }
         ShardUri::S3 { bucket, key } => {
             let prefix = key.rsplit_once('/').map_or("", |(prefix, _)| prefix);
             Folder::S3 { bucket: bucket.clone(), prefix: prefix.into() }.read(name)

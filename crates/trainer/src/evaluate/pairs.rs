@@ -110,7 +110,7 @@ impl PairsTask {
         }
         let unreadable = batches.unreadable();
         for pair in unreadable {
-            tracing::warn!("`{}` is left out: {}", pair.key, pair.reason);
+            tracing::warn!("`{}`: {}; what cannot be read of it is left out", pair.key, pair.reason);
         }
         if encoded.pictures == 0 {
             let first = unreadable.first().map(|pair| format!("; the first: {}", pair.reason)).unwrap_or_default();

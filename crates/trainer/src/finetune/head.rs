@@ -147,7 +147,7 @@ impl Head {
             return Err(damaged(format!("{ABOUT_FILE}: expected format version {VERSION}, got {}", about.version)));
         }
         let templates = about.templates.iter().map(|text| Template::parse(text)).collect::<model::Result<Vec<_>>>()?;
-        let mut found = tensors::load(&weights, device)?;
+        let mut found = tensors::load(&weights, device).map_err(|error| damaged(format!("{HEAD_FILE}: {error}")))?;
         let mut take =
             |name: &str| found.remove(name).ok_or_else(|| damaged(format!("{HEAD_FILE}: no tensor `{name}`")));
         let (weight, bias) = (take(WEIGHT)?, take(BIAS)?);

@@ -189,8 +189,10 @@ fn step_on(tuner: &mut FineTuner, batch: &Batch, lr: f64) -> Result<Tuned> {
     let stray = batch.input_ids.iter().position(|label| *label as usize >= classes);
     if let Some(place) = stray {
         let (key, label) = (batch.keys[place].as_str(), batch.input_ids[place]);
-        let label = if label == u32::MAX { "no index".to_owned() } else { label.to_string() };
-        let reason = format!("sample `{key}` has the class {label}, but there are {classes} names");
+        let reason = match label {
+            u32::MAX => format!("sample `{key}`: its class is no index (expected 0 to {})", classes - 1),
+            label => format!("sample `{key}` has the class {label}, but there are {classes} names"),
+        };
         return Err(Error::Config { option: "--train-data", reason });
     }
     let side = clip.config().vision_cfg.image_size;

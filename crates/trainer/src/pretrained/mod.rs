@@ -19,6 +19,8 @@ use crate::error::{Error, Result};
 
 /// What is written before the name of a repository.
 const HUB: &str = "hf-hub:";
+/// What open_clip writes before the name of a folder.
+const LOCAL: &str = "local-dir:";
 /// Files that a tokenizer of transformers may consist of; either the first or all others.
 const TOKENIZER_FILES: [&str; 4] = ["tokenizer.json", "vocab.json", "merges.txt", "sentencepiece.bpe.model"];
 
@@ -33,9 +35,17 @@ pub enum Source {
     Tag(String),
 }
 
+/// Whether the name of a model is one of weights, which say themselves what they are of: `hf-hub:…`, `local-dir:…`.
+pub fn is_of_weights(model: &str) -> bool {
+    model.starts_with(HUB) || model.starts_with(LOCAL)
+}
+
 impl Source {
-    /// Reads `TAG|PATH|hf-hub:ORG/NAME`; what exists as a path is one.
+    /// Reads `TAG|PATH|hf-hub:ORG/NAME`; what exists as a path is one, and so is what open_clip calls `local-dir:PATH`.
     pub fn parse(text: &str) -> Self {
+        if let Some(path) = text.strip_prefix(LOCAL) {
+            return Self::Path(PathBuf::from(path));
+        }
         if let Some(repository) = text.strip_prefix(HUB) {
             return Self::Repository(repository.trim_end_matches('/').to_owned());
         }
@@ -102,6 +112,7 @@ mod tests {
     fn what_is_no_path_and_no_repository_is_a_tag() {
         assert_eq!(Source::parse("laion2b_s34b_b79k"), Source::Tag("laion2b_s34b_b79k".into()));
         assert_eq!(Source::parse("hf-hub:laion/CLIP-x/"), Source::Repository("laion/CLIP-x".into()));
+        assert_eq!(Source::parse("local-dir:a/b"), Source::Path("a/b".into()));
         assert_eq!(Source::parse("weights.pt"), Source::Path("weights.pt".into()));
         assert_eq!(Source::parse("logs/run/epoch_1"), Source::Path("logs/run/epoch_1".into()));
     }

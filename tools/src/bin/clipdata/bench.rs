@@ -1,10 +1,11 @@
 //! `clipdata bench`: what this machine can load of some shards, stage by stage.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use loader::{Augmentation, Loader, LoaderMetrics, Resize, Sampling, Tokenize};
+use loader::{Augmentation, Loader, LoaderMetrics, Resize, Sampling, Stop, Tokenize};
 use model::tokenizer::ClipTokenizer;
 use serde::Serialize;
 use tools::exit::Outcome;
@@ -53,12 +54,26 @@ pub fn run(arguments: &Bench) -> anyhow::Result<Outcome> {
     let stop = stop_on_interrupt()?;
     config.stop = stop.clone();
     let loader = Loader::new(config).with_context(|| format!("cannot load `{}`", arguments.spec))?;
+    let is_up = end_after(arguments.seconds, &stop);
     let report = measure(arguments, workers, &loader)?;
     match arguments.json {
         true => json::line("summary", &report)?,
         false => out::text(&describe(&report))?,
     }
-    Ok(if stop.is_set() { Outcome::Interrupted } else { Outcome::Done })
+    Ok(if stop.is_set() && !is_up.load(Ordering::Relaxed) { Outcome::Interrupted } else { Outcome::Done })
+}
+
+/// Ends the batches when the time is up, whatever the source does; the flag says that it was time.
+fn end_after(seconds: f64, stop: &Stop) -> Arc<AtomicBool> {
+    let (is_up, stop) = (Arc::new(AtomicBool::new(false)), stop.clone());
+    let flag = Arc::clone(&is_up);
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs_f64(seconds));
+        flag.store(true, Ordering::Relaxed);
+        stop.set();
+        shards::store::end_commands();
+    });
+    is_up
 }
 
 fn data(arguments: &Bench, workers: usize) -> TrainData {

@@ -24,7 +24,7 @@ pub fn run(arguments: Download) -> anyhow::Result<Outcome> {
     let config = arguments.config()?;
     if config.output.world_size > 1 {
         let (rank, world_size) = (config.output.rank, config.output.world_size);
-        eprintln!("this is machine {rank} of {world_size}, counted from 0, and makes its share of the shards");
+        tools::note!("this is machine {rank} of {world_size}, counted from 0, and makes its share of the shards");
     }
     let context = || format!("cannot download `{}`", config.input.url_list.display());
     let observed =
@@ -90,7 +90,7 @@ fn observed(
     match result.with_context(context) {
         Ok(report) => Ok(Some((report, watch))),
         Err(error) if stop.is_stopped() => {
-            eprint!("{}", exit::describe(&error));
+            out::tell(&exit::describe(&error));
             Ok(None)
         }
         Err(error) => Err(error),
@@ -105,7 +105,7 @@ const GRACE: Duration = Duration::from_secs(15);
 fn give_up_later() {
     std::thread::spawn(|| {
         std::thread::sleep(GRACE);
-        eprintln!("stopped without waiting any longer for what does not answer");
+        tools::note!("stopped without waiting any longer for what does not answer");
         std::process::exit(130);
     });
 }
@@ -164,7 +164,7 @@ fn tell(what: Page, report: &DownloadReport, watch: &Watch, folder: &Folder, tel
         }
     }
     if let Some(hint) = hint(report, &tally, folder) {
-        eprintln!("hint: {hint}");
+        tools::note!("hint: {hint}");
     }
     Ok(())
 }

@@ -46,7 +46,7 @@ pub fn run(arguments: &MergeStats) -> anyhow::Result<Outcome> {
                 }
                 Some(damage) => {
                     totals.damaged += 1;
-                    eprintln!("shard `{shard}` is not counted: {damage}; the command that made it makes it again");
+                    tools::note!("shard `{shard}` is not counted: {damage}; the command that made it makes it again");
                 }
             }
         }

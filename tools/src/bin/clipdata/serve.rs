@@ -16,7 +16,7 @@ pub fn run(arguments: &Serve) -> anyhow::Result<Outcome> {
     let server = Server::start(&arguments.folder, arguments.port)
         .with_context(|| Hint("--port 0 takes a free port".to_owned()))
         .with_context(|| format!("cannot serve `{folder}` on port {}", arguments.port))?;
-    eprintln!("serving `{folder}` at {} until Ctrl-C", server.url("/"));
+    tools::note!("serving `{folder}` at {} until Ctrl-C", server.url("/"));
     let (stop, stopped) = mpsc::channel();
     terminal::on_interrupt(move || {
         // Whoever waits below may have gone already.

@@ -23,7 +23,7 @@ pub fn run(arguments: &Demo) -> anyhow::Result<Outcome> {
     };
     let stop = tools::training::stop_on_interrupt()?;
     let bar = terminal::live_line();
-    let mut tell = |stage: &str| bar.suspend(|| eprintln!("{stage}"));
+    let mut tell = |stage: &str| bar.suspend(|| tools::note!("{stage}"));
     let display = Box::new(Display(&bar));
     let result = chain::run(&options, &stop, &mut tell, display);
     bar.finish_and_clear();
@@ -49,16 +49,16 @@ impl Observer for Display<'_> {
         if !self.0.is_hidden() {
             self.0.set_message(step_line(step));
         } else if (step.step + 1).is_multiple_of(200) {
-            eprintln!("{}", step_line(step));
+            tools::note!("{}", step_line(step));
         }
     }
 
     fn on_checkpoint(&mut self, saved: &Saved) {
-        self.0.suspend(|| eprintln!("{}", saved_line(saved)));
+        self.0.suspend(|| tools::note!("{}", saved_line(saved)));
     }
 
     fn on_evaluation(&mut self, metrics: &Metrics) {
-        self.0.suspend(|| eprintln!("{}", evaluation_line(metrics)));
+        self.0.suspend(|| tools::note!("{}", evaluation_line(metrics)));
     }
 }
 

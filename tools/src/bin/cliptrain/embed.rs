@@ -1,6 +1,7 @@
 //! `cliptrain embed`: embeddings of a data set, part by part.
 
 use anyhow::Context;
+use loader::MissingEnd;
 use model::Device;
 use model::config::ClipConfig;
 use shards::store::Folder;
@@ -14,11 +15,11 @@ use crate::cli::zoo::{Embed, ModelChoice};
 /// Embeds what is not embedded yet, and says what was met.
 pub fn run(arguments: &Embed) -> anyhow::Result<Outcome> {
     let choice = &arguments.choice;
-    let pretrained = choice.pretrained.as_deref();
+    let pretrained = choice.weights();
     let pretrained = pretrained.context("--pretrained: embeddings of weights that nobody trained mean nothing")?;
     let parts = Parts::of(&arguments.spec).context("SPEC")?;
     choice.forced.check()?;
-    let wanted = zoo::wanted(choice.name(), Some(pretrained), (&choice.forced).into(), 0);
+    let wanted = zoo::wanted(choice.name(), choice.pretrained.as_deref(), (&choice.forced).into(), 0);
     let ready = open(&wanted, &zoo::hub(), &Device::Cpu)?;
     let output = Folder::parse(&arguments.output).context("--output")?;
     let manifest = Manifest {
@@ -30,9 +31,10 @@ pub fn run(arguments: &Embed) -> anyhow::Result<Outcome> {
     };
     let stop = training::stop_on_interrupt()?;
     let (batch_size, workers) = (arguments.batch_size, arguments.workers.max(1));
-    let options = Options { output: &output, batch_size, workers, stop: &stop };
+    let missing_end = if arguments.accept_missing_end { MissingEnd::IsAccepted } else { MissingEnd::IsACut };
+    let options = Options { output: &output, batch_size, workers, missing_end, stop: &stop };
     let mut tell = |name: &str, report: &embed::Report| {
-        eprintln!("{name}: {} so far", human::counted(report.embedded, "row"));
+        tools::note!("{}: {} so far", out::visible(name), human::counted(report.embedded, "row"));
     };
     let report = embed::run(&ready, &parts, &manifest, &options, &mut tell)?;
     match arguments.json {
@@ -59,14 +61,20 @@ fn told(report: &embed::Report) -> String {
     if report.parts_before > 0 {
         told.push_str(&format!("; {before} in {parts_before} from before"));
     }
-    for (count, what) in [
-        (report.parts_again, "parts made again, for their sources have changed"),
-        (report.without_caption, "without a caption"),
-        (report.without_picture, "left out: no picture"),
-        (report.undecodable, "left out: not decodable"),
-        (report.incomplete_shards, "shards cut off"),
+    for (count, one, several) in [
+        (
+            report.parts_again,
+            "part made again, for its source has changed",
+            "parts made again, for their sources have changed",
+        ),
+        (report.without_caption, "row without a caption", "rows without a caption"),
+        (report.without_picture, "sample left out: no picture", "samples left out: no picture"),
+        (report.undecodable, "sample left out: not decodable", "samples left out: not decodable"),
+        (report.members_left_out, "member of no sample", "members of no sample"),
+        (report.incomplete_shards, "shard not whole", "shards not whole"),
     ] {
         if count > 0 {
+            let what = if count == 1 { one } else { several };
             told.push_str(&format!("; {} {what}", human::thousands(count)));
         }
     }

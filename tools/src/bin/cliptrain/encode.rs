@@ -1,8 +1,9 @@
 //! `cliptrain encode`: features of pictures and texts, and how likely each picture is to belong to each text.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use loader::read_picture;
 use model::Device;
 use model::weights::Tensors;
 use tools::embed::check_finite;
@@ -19,7 +20,7 @@ const BATCH: usize = 32;
 pub fn run(arguments: &Encode) -> anyhow::Result<Outcome> {
     check(arguments)?;
     let choice = &arguments.choice;
-    if choice.pretrained.is_none() {
+    if choice.weights().is_none() {
         bail!(
             "--pretrained: features of weights that nobody trained mean nothing; give a tag, a path or hf-hub:ORG/NAME"
         );
@@ -56,20 +57,17 @@ pub fn run(arguments: &Encode) -> anyhow::Result<Outcome> {
 }
 
 fn images(ready: &Ready, arguments: &Encode) -> anyhow::Result<model::Tensor> {
-    let read = |path: &std::path::PathBuf| {
-        std::fs::read(path).with_context(|| format!("--image: cannot read `{}`", path.display()))
+    let pixels = |path: &PathBuf| -> anyhow::Result<model::Tensor> {
+        let told = || format!("--image `{}`", path.display());
+        let picture = read_picture(path).with_context(told)?;
+        ready.pixel_values(&[picture]).with_context(told)
     };
     let mut batches = Vec::new();
     for paths in arguments.image.chunks(BATCH) {
-        let pictures = paths.iter().map(read).collect::<anyhow::Result<Vec<_>>>()?;
-        let pixels = ready.pixel_values(&pictures).with_context(|| format!("--image: among {}", listed(paths)))?;
-        batches.push(ready.clip.encode_image(&pixels)?);
+        let pixels = paths.iter().map(pixels).collect::<anyhow::Result<Vec<_>>>()?;
+        batches.push(ready.clip.encode_image(&model::Tensor::cat(&pixels, 0)?)?);
     }
     Ok(Tensors::rows(batches)?)
-}
-
-fn listed(paths: &[std::path::PathBuf]) -> String {
-    paths.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses what would give nothing to see.
@@ -132,6 +130,6 @@ fn features_as_json(
 fn line(path: &Path, texts: &[String], row: &[f32]) -> String {
     let mut likely: Vec<_> = texts.iter().zip(row).collect();
     likely.sort_by(|a, b| b.1.total_cmp(a.1));
-    let told: Vec<String> = likely.iter().map(|(text, p)| format!("{:5.1}% {text}", 100.0 * **p)).collect();
-    format!("{}\t{}", path.display(), told.join("\t"))
+    let told = likely.iter().map(|(text, p)| format!("{:5.1}% {}", 100.0 * **p, out::visible(text)));
+    format!("{}\t{}", out::visible(&path.display().to_string()), told.collect::<Vec<_>>().join("\t"))
 }

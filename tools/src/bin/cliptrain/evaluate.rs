@@ -21,8 +21,7 @@ pub fn run(arguments: &Train, suite: &Suite) -> anyhow::Result<Outcome> {
     let _ = arguments.architecture.apply(&mut clip)?;
     let tokenizer = training::tokenizer(&clip, &hub)?;
     let stop = training::stop_on_interrupt()?;
-    // As in open_clip, weights that are only evaluated have completed no epoch.
-    let found = match suite.run(&clip, &tokenizer, 0, Due::ALL, &stop) {
+    let found = match suite.run(&clip, &tokenizer, from.epochs()?, Due::ALL, &stop) {
         Err(trainer::Error::Interrupted) => return Ok(Outcome::Interrupted),
         found => found?,
     };

@@ -28,16 +28,16 @@ use trainer::zoo::Ready;
 use crate::cli::evaluation::labels;
 use crate::cli::finetune::Finetune;
 use crate::cli::{LATEST, parse_augmentation};
+use crate::params::{self, Params};
 
 /// The log's name, by whose presence a run is known.
 const LOG: &str = "out.log";
 
 /// Trains, and says where the checkpoints are.
-pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
+pub fn run(arguments: &Finetune, params: &Params) -> anyhow::Result<Outcome> {
     check(arguments)?;
     let choice = &arguments.choice;
-    let pretrained = choice.pretrained.as_deref();
-    let pretrained = pretrained.context("--pretrained: there is nothing to tune in weights that nobody trained")?;
+    let _ = choice.weights().context("--pretrained: there is nothing to tune in weights that nobody trained")?;
     let labelled = labels("--train-data", &arguments.train_data)?;
     let templates = arguments.prompts.templates()?;
     let class_names = class_names(arguments, &labelled)?;
@@ -50,7 +50,7 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
     let stop = training::stop_on_interrupt()?;
     let (tuner, from) = match checkpoint(arguments, &run_dir)? {
         Some(folder) => going_on(arguments, &run_dir, &folder, &class_names)?,
-        None => (begin(arguments, pretrained, &class_names, &templates)?, None),
+        None => (begin(arguments, &class_names, &templates)?, None),
     };
     let data = data(arguments, &labelled, &class_names)?;
     let mut config = data.config(tuner.clip.config().vision_cfg.image_size as u32, index(), 1)?;
@@ -68,7 +68,11 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
         lr: arguments.lr,
         warmup: arguments.warmup,
     };
-    let mut observers = observers(arguments, &run_dir, class_names)?;
+    let steps = loader.epoch_size().num_batches * arguments.epochs;
+    if arguments.warmup > steps {
+        tools::note!("warning: --warmup {} is longer than the whole run of {steps} steps", arguments.warmup);
+    }
+    let mut observers = observers(arguments, &params::text(params), &run_dir, class_names)?;
     let done = finetune::finetune(FineTune {
         config: &config,
         tuner,
@@ -79,6 +83,9 @@ pub fn run(arguments: &Finetune) -> anyhow::Result<Outcome> {
         observer: &mut observers,
     })?;
     drop(observers);
+    if let Some(losses) = loader.stats().losses() {
+        tools::note!("left out: {losses}");
+    }
     if arguments.json {
         json::line("summary", &serde_json::json!({ "finetune": done, "loader": loader.stats() }))?;
     }
@@ -93,7 +100,7 @@ fn checkpoint(arguments: &Finetune, run: &Path) -> anyhow::Result<Option<PathBuf
             let folder = run.join("checkpoints");
             let newest = finetune::newest(&folder)?;
             if newest.is_none() {
-                eprintln!("--resume latest: `{}` has no checkpoint yet; the run begins", folder.display());
+                tools::note!("--resume latest: `{}` has no checkpoint yet; the run begins", folder.display());
             }
             Ok(newest)
         }
@@ -101,14 +108,9 @@ fn checkpoint(arguments: &Finetune, run: &Path) -> anyhow::Result<Option<PathBuf
     }
 }
 
-fn begin(
-    arguments: &Finetune,
-    pretrained: &str,
-    class_names: &[String],
-    templates: &[Template],
-) -> anyhow::Result<FineTuner> {
+fn begin(arguments: &Finetune, class_names: &[String], templates: &[Template]) -> anyhow::Result<FineTuner> {
     let choice = &arguments.choice;
-    let wanted = zoo::wanted(choice.name(), Some(pretrained), (&choice.forced).into(), arguments.seed);
+    let wanted = zoo::wanted(choice.name(), choice.pretrained.as_deref(), (&choice.forced).into(), arguments.seed);
     let Ready { clip, tokenizer } = trainer::zoo::open(&wanted, &zoo::hub(), &Device::Cpu)?;
     let head = Head::zero_shot(&clip, &tokenizer, class_names, templates)?;
     let (tuning, adamw) = (tuning(arguments), adamw(arguments));
@@ -127,7 +129,7 @@ fn going_on(
         let (saved, now) = (tuner.head.class_names.len(), class_names.len());
         bail!("--resume `{}`: its {saved} classes are not the {now} of these flags", folder.display());
     }
-    eprintln!("going on behind epoch {}, step {}", progress.epochs, progress.steps);
+    tools::note!("going on behind epoch {}, step {}", progress.epochs, progress.steps);
     let evaluated = ResultsFile::last_epoch(&run.join("checkpoints/results.jsonl"));
     let owes_validation = evaluated.is_none_or(|last| last < progress.epochs);
     Ok((tuner, Some(GoingOn { progress, owes_validation })))
@@ -154,6 +156,9 @@ fn check(arguments: &Finetune) -> anyhow::Result<()> {
         bail!("--epochs: expected at least 1, got 0");
     }
     let _ = arguments.telling.tensorboard()?;
+    if arguments.name.is_empty() {
+        bail!("--name: expected a name, got none");
+    }
     if arguments.logs.as_os_str() == "None" {
         bail!("--logs None: what a fine-tuning leaves is its checkpoint; name a folder");
     }
@@ -229,13 +234,17 @@ fn validation(
     Ok(Some((task, prepared)))
 }
 
-fn observers(arguments: &Finetune, run: &Path, class_names: Vec<String>) -> anyhow::Result<Vec<Box<dyn Observer>>> {
+fn observers(
+    arguments: &Finetune,
+    params: &str,
+    run: &Path,
+    class_names: Vec<String>,
+) -> anyhow::Result<Vec<Box<dyn Observer>>> {
     let tensorboard = arguments.telling.tensorboard()?;
     let checkpoints = run.join("checkpoints");
     std::fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
     let path = run.join("params.txt");
-    let params = format!("{arguments:#?}\n");
-    std::fs::write(&path, &params).with_context(|| format!("cannot write `{}`", path.display()))?;
+    std::fs::write(&path, params).with_context(|| format!("cannot write `{}`", path.display()))?;
     let every = arguments.log_every_n_steps;
     let mut observers: Vec<Box<dyn Observer>> = match arguments.json {
         true => vec![Box::new(JsonLines { log_every_n_steps: every })],
@@ -249,9 +258,9 @@ fn observers(arguments: &Finetune, run: &Path, class_names: Vec<String>) -> anyh
         _ => String::new(),
     });
     if tensorboard {
-        observers.push(Box::new(Board::create(run, every, Arc::clone(&texts), &params)?));
+        observers.push(Box::new(Board::create(run, every, Arc::clone(&texts), params)?));
     }
     // Nothing is compared with captions, so that there are no examples of that.
-    observers.push(Box::new(Page::create(run, every, texts, &params, Rc::default())?));
+    observers.push(Box::new(Page::create(run, every, texts, params, Rc::default())?));
     Ok(observers)
 }

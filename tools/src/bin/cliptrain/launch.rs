@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use loader::{Batch, Stop};
 use model::flops;
 use shards::store::Folder;
-use tools::log::JsonLines;
+use tools::log::{JsonLines, LogFile};
 use tools::observe::Texts;
 use tools::observe::board::Board;
 use tools::observe::page::Page;
@@ -60,7 +60,7 @@ impl Launch<'_> {
         let mut observers: Vec<Box<dyn Observer>> = vec![Box::new(Started(Rc::clone(&self.started)))];
         observers.extend(self.observers(folder, &session, &params::text(&lines))?);
         let sync = folder.map(|folder| self.sync(&folder.path)).transpose()?.flatten();
-        self.tell(&session, &lines);
+        self.tell(&session, &lines, folder.map(RunFolder::log).transpose()?);
         let mut evaluator = Periodic {
             suite,
             zero_shot: self.config.frequency(self.arguments.evaluation.zeroshot_frequency),
@@ -115,33 +115,49 @@ impl Launch<'_> {
         lines
     }
 
-    /// What the run is, before its first step.
-    fn tell(&self, session: &Session<'_>, lines: &Params) {
+    /// Tells what the run is, before its first step.
+    fn tell(&self, session: &Session<'_>, lines: &Params, log: Option<LogFile>) {
+        let opening = self.opening(session);
+        if let Some(mut log) = log {
+            opening.iter().for_each(|line| log.line(line));
+            tools::log::warn_also(log);
+        }
         if self.arguments.output.json {
             let _ = json::line("params", lines);
             return;
         }
-        lines.iter().for_each(|(name, value)| eprintln!("  {name}: {value}"));
+        lines.iter().for_each(|(name, value)| tools::note!("  {name}: {value}"));
+        opening.iter().for_each(|line| tools::note!("{line}"));
+    }
+
+    /// How long epochs are, what of them is left out, and where the run begins.
+    fn opening(&self, session: &Session<'_>) -> Vec<String> {
         let (start, trainer) = (&session.start, &session.trainer);
         let (epoch, steps) = (start.moment.epoch, trainer.steps());
         let size = epoch_size(&session.loader, &start.position);
         let accum = self.config.accum_freq;
         let (rest, pairs) = (size.num_batches % accum, size.num_samples / size.num_batches.max(1) * accum);
-        eprintln!("an epoch: {} of {pairs} pairs", human::counted(size.num_batches / accum, "step"));
+        let mut lines =
+            vec![format!("an epoch: {} of {pairs} pairs", human::counted(size.num_batches / accum, "step"))];
+        let left = session.loader.num_samples().saturating_sub(size.num_samples);
+        if left > 0 {
+            lines.push(format!("{} an epoch fill no batch, other ones each time", human::counted(left, "pair")));
+        }
         if rest > 0 {
-            eprintln!("{rest} of its {} batches fill no step of {accum} and are left out", size.num_batches);
+            lines.push(format!("{rest} of its {} batches fill no step of {accum} and are left out", size.num_batches));
         }
         if steps > 0 {
-            eprintln!("going on behind epoch {epoch}, step {steps}");
+            lines.push(format!("going on behind epoch {epoch}, step {steps}"));
         }
         let all = size.num_batches / accum * self.config.epochs;
         if self.config.warmup > all && self.config.decay != Decay::Skipped {
-            eprintln!("warning: --warmup {} is longer than the whole run of {all} steps", self.config.warmup);
+            lines.push(format!("warning: --warmup {} is longer than the whole run of {all} steps", self.config.warmup));
         }
         if epoch >= self.config.epochs {
             let done = human::counted(epoch, "epoch");
-            eprintln!("nothing is left to train: {done} done, and --epochs is {}", self.config.epochs);
+            lines.push(format!("nothing is left to train: {done} done, and --epochs is {}", self.config.epochs));
         }
+        lines
     }
 
     /// What readers of the results want to know beside them: how much was done, and with what.

@@ -43,7 +43,10 @@ fn run() -> anyhow::Result<Outcome> {
         Some(cli::Verb::Models(models)) => models::run(models),
         Some(cli::Verb::Encode(encode)) => encode::run(encode),
         Some(cli::Verb::Embed(embed)) => embed::run(embed),
-        Some(cli::Verb::Finetune(finetune)) => finetune::run(finetune),
+        Some(cli::Verb::Finetune(finetune)) => {
+            let own = command.find_subcommand("finetune").zip(matches.subcommand_matches("finetune"));
+            finetune::run(finetune, &own.map(|(command, matches)| params::of(command, matches)).unwrap_or_default())
+        }
         Some(cli::Verb::Interpolate(interpolate)) => interpolate::run(interpolate),
         Some(cli::Verb::Plot(plot)) => plot::run(plot),
         None => train::run(&arguments.train, &params::of(&command, &matches)),

@@ -70,7 +70,7 @@ fn latest(arguments: &Train, run: &Path) -> anyhow::Result<From> {
         found = fetched.or(found);
     }
     if found.is_none() {
-        eprintln!("--resume latest: `{}` has no checkpoint yet; the run begins", folder.display());
+        tools::note!("--resume latest: `{}` has no checkpoint yet; the run begins", folder.display());
     }
     Ok(found.map_or(From::Nothing, From::Checkpoint))
 }
@@ -112,6 +112,20 @@ impl From {
     }
 }
 
+impl From {
+    /// Epochs that were completed, as far as it says; as in open_clip, weights alone have completed none.
+    ///
+    /// # Errors
+    /// When the checkpoint is damaged.
+    pub fn epochs(&self) -> anyhow::Result<u64> {
+        Ok(match self {
+            Self::Checkpoint(folder) => checkpoint::state(folder)?.moment.epoch,
+            Self::OpenClip(file) => training_state(file, &model::Device::Cpu)?.map_or(0, |state| state.epoch),
+            Self::Nothing | Self::Weights(_) => 0,
+        })
+    }
+}
+
 /// The trainer that goes on, with the model that was read from there, and what was counted before; a new one where it begins.
 ///
 /// # Errors
@@ -150,7 +164,7 @@ pub fn start(
             let steps = state.steps.max(1);
             same("samples of a step, --batch-size times --accum-freq", state.moment.samples_seen / steps, per_step)?;
             // Epochs stay rounded by the workers that the run began with.
-            let rounded = loader::epoch_size(loader.num_samples(), batch, 1, start.position.workers as u64);
+            let rounded = loader.epoch_size_with(start.position.workers);
             same("samples of an epoch", start.position.epoch_samples, rounded.num_samples)?;
             start
         }

@@ -32,7 +32,7 @@ pub fn run(arguments: &Train, params: &Params) -> anyhow::Result<Outcome> {
     arguments.check()?;
     processes::check(|name| std::env::var(name).ok())?;
     for warning in arguments.elsewhere.without_effect().into_iter().chain(arguments.architecture.device_warning()) {
-        eprintln!("warning: {warning}");
+        tools::note!("warning: {warning}");
     }
     let suite = arguments.evaluation.suite(&arguments.data.keys, arguments.batch_size, arguments.workers)?;
     let weights = arguments.architecture.pretrained.is_some() || arguments.output.resume.is_some();
@@ -61,7 +61,7 @@ fn train(arguments: &Train, params: &Params, spec: &str, suite: Suite) -> anyhow
     let (batch_size, workers, seed) = (arguments.batch_size, arguments.workers, arguments.optimization.seed);
     let data = arguments.data.train_data(spec, download.as_ref(), batch_size, workers, seed, &arguments.aug_cfg)?;
     for warning in arguments.data.keys.without_effect(&data.source) {
-        eprintln!("warning: {warning}");
+        tools::note!("warning: {warning}");
     }
     if let (DataSource::Shards(spec), None) = (&data.source, &download) {
         run_folder::check_shards(spec, arguments.data.max_bad_shards)?;
@@ -113,7 +113,7 @@ fn train(arguments: &Train, params: &Params, spec: &str, suite: Suite) -> anyhow
         json::line("summary", &summary)?;
     }
     if let Some(losses) = trained.loader.losses() {
-        eprintln!("left out: {losses} (see out.log)");
+        tools::note!("left out: {losses} (warnings above and in out.log say which)");
     }
     // A scheduler that is told of a failure would not start the job again.
     Ok(match asked.get() {
@@ -126,7 +126,7 @@ fn train(arguments: &Train, params: &Params, spec: &str, suite: Suite) -> anyhow
 fn ended(download: Downloading) -> anyhow::Result<DownloadReport> {
     let rows = download.rows;
     let report = download.finish()?;
-    eprintln!("{}", tools::urls::told(&report, rows));
+    tools::note!("{}", tools::urls::told(&report, rows));
     Ok(report)
 }
 

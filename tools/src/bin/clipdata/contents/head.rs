@@ -22,11 +22,11 @@ pub fn head(arguments: &Head) -> anyhow::Result<Outcome> {
         outcome = Outcome::BadData;
         match arguments.json {
             true => json::line("shard", &line)?,
-            false => eprintln!("{}", line.text()),
+            false => tools::note!("{}", line.text()),
         }
     }
     if left == arguments.samples && left > 0 {
-        eprintln!("no sample in `{}`", arguments.spec);
+        tools::note!("no sample in `{}`", arguments.spec);
         outcome = Outcome::BadData;
     }
     Ok(outcome)

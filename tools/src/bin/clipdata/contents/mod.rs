@@ -32,7 +32,7 @@ struct ShardLine {
     shard: String,
     complete: bool,
     samples: u64,
-    /// What was recorded of a complete shard that has another number of samples.
+    /// How many it has by its sizes.json or _stats.json, where that is known.
     samples_recorded: Option<u64>,
     /// Links, devices, and files without an extension.
     members_left_out: u64,
@@ -49,7 +49,7 @@ fn shards(spec: &str, accept_missing_end: bool) -> anyhow::Result<Vec<(ShardUri,
     let missing_end = if accept_missing_end { MissingEnd::IsAccepted } else { MissingEnd::IsACut };
     let uris: Vec<_> = sources::parse(spec)?.uris().cloned().collect();
     let proofs = recorded(&uris, missing_end).unwrap_or_else(|error| {
-        tracing::warn!("{error}; counts that were recorded are not looked at");
+        tracing::warn!("{:#}; counts that were recorded are not looked at", anyhow::Error::new(error));
         vec![Proof { missing_end, ..Proof::default() }; uris.len()]
     });
     Ok(uris.into_iter().zip(proofs).collect())
@@ -71,7 +71,7 @@ fn each_sample(
             return Ok(None);
         }
     }
-    Ok(reader.end().map(|end| ShardLine::of(&reader, end)))
+    Ok(reader.end().map(|end| ShardLine::of(&reader, end, proof.samples)))
 }
 
 impl ShardLine {
@@ -88,7 +88,7 @@ impl ShardLine {
         }
     }
 
-    fn of<R: std::io::Read>(reader: &ShardReader<R>, end: &ShardEnd) -> Self {
+    fn of<R: std::io::Read>(reader: &ShardReader<R>, end: &ShardEnd, samples_recorded: Option<u64>) -> Self {
         let (samples, missing) = match end {
             ShardEnd::Complete { samples } => (*samples, None),
             ShardEnd::Incomplete { samples, reason, offset, key } => (*samples, Some((reason, *offset, key))),
@@ -97,7 +97,7 @@ impl ShardLine {
             shard: reader.shard().to_owned(),
             complete: missing.is_none(),
             samples,
-            samples_recorded: reader.miscount(),
+            samples_recorded,
             members_left_out: reader.members_left_out(),
             reason: missing.map(|(reason, ..)| reason.to_string()),
             key: missing.and_then(|(.., key)| key.as_ref()).map(ToString::to_string),
@@ -116,7 +116,7 @@ impl ShardLine {
                 format!("{shard}: INCOMPLETE after {samples}: {}{offset}", visible(reason))
             }
         };
-        if let Some(recorded) = self.samples_recorded {
+        if let Some(recorded) = self.samples_recorded.filter(|recorded| self.complete && *recorded != self.samples) {
             text.push_str(&format!(", but {} in its sizes.json or _stats.json", human::thousands(recorded)));
         }
         if self.members_left_out > 0 {

@@ -45,7 +45,7 @@ impl Watch {
     pub fn stopping(&self) {
         self.tally().stopping = true;
         if !self.is_live {
-            eprintln!("{}", terminal::STOPPING);
+            tools::note!("{}", terminal::STOPPING);
         }
     }
 
@@ -161,7 +161,7 @@ impl Voice {
     fn now_and_then(&self, moment: &Moment) {
         match &self.live {
             None => self.event(moment),
-            Some(live) if live.is_hidden() => eprintln!("{}", lines::one(&self.watch.tally(), moment)),
+            Some(live) if live.is_hidden() => tools::note!("{}", lines::one(&self.watch.tally(), moment)),
             Some(_) => {}
         }
         self.file(moment);

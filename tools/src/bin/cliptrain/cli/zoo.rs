@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use model::config::Overrides;
+use trainer::pretrained::is_of_weights;
 use trainer::zoo::Name;
 
 use super::batch_size;
@@ -23,6 +24,11 @@ pub struct ModelChoice {
 }
 
 impl ModelChoice {
+    /// Where the weights come from: the flag, or a model that comes with them.
+    pub fn weights(&self) -> Option<&str> {
+        self.pretrained.as_deref().or(self.model.as_deref().filter(|model| is_of_weights(model)))
+    }
+
     /// What the model is called.
     pub fn name(&self) -> Name {
         named(self.model.as_deref(), "ViT-B-32")
@@ -149,6 +155,9 @@ pub struct Embed {
     /// Threads that decode
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub workers: usize,
+    /// Take a tar without its two closing blocks of zeros for whole
+    #[arg(long)]
+    pub accept_missing_end: bool,
     /// JSON Lines on standard output, ending in a summary
     #[arg(long)]
     pub json: bool,
