@@ -66,8 +66,17 @@ fn sources(spec: &str) -> Vec<&str> {
     parts
 }
 
+/// As much of a specification as a message can quote.
+fn shortened(source: &str) -> String {
+    const MOST: usize = 200;
+    match source.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &source[..end]),
+        None => source.to_owned(),
+    }
+}
+
 fn parse_source(source: &str) -> Result<Vec<ShardUri>> {
-    let wrong = |reason: String| Error::Spec { spec: source.into(), reason };
+    let wrong = |reason: String| Error::Spec { spec: shortened(source), reason };
     if source.is_empty() {
         return Err(wrong("empty source".into()));
     }
