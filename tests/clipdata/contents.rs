@@ -180,6 +180,8 @@ fn samples_are_listed_with_their_parts() {
     assert_eq!(sample["sizes"][1], "picture 3".len());
     let text = clipdata().args(["ls", &spec]).run().success().stdout;
     assert!(text.contains("0003  jpg ") && text.ends_with("20 samples; shards: 2 complete, 0 incomplete\n"), "{text}");
+    let two = ["0.tar", "1.tar"].map(|name| folder.path().join(name).display().to_string());
+    assert_eq!(clipdata().arg("ls").args(&two).run().success().stdout, text, "a pattern that the shell expanded");
     let quiet = clipdata().args(["ls", &spec, "--quiet"]).run().success().stdout;
     assert_eq!(quiet.lines().count(), 3, "{quiet}");
     let head = clipdata().args(["head", &spec, "-n", "12", "--json"]).run().success();

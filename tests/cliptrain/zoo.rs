@@ -26,6 +26,8 @@ fn models_lists_presets_with_sizes_and_tags() {
     let json = cliptrain().args(["models", "--json"]).run().expect_code(0).stdout;
     let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!((&first["type"], &first["data"]["name"]), (&"model".into(), &"RN50".into()));
+    let squashed = json.lines().find(|line| line.contains("\"ViT-H-14-378-quickgelu\"")).unwrap();
+    assert!(squashed.contains("\"tag\":\"dfn5b\"") && squashed.contains("\"resize_mode\":\"squash\""), "{squashed}");
 }
 
 #[test]

@@ -59,6 +59,32 @@ def settled(model):
     return model.eval()
 
 
+class Zoo(unittest.TestCase):
+    def test_presets_and_tags_are_those_of_open_clip(self):
+        lines = finished([CLIPTRAIN, "models", "--json"]).splitlines()
+        models = [json.loads(line)["data"] for line in lines]
+        for model in models:
+            if model["name"].startswith("tiny-"):
+                continue
+            # Text towers of transformers would be asked of the hub; their parameters are compared with fixtures.
+            if "roberta" not in model["name"]:
+                with torch.device("meta"):
+                    theirs = open_clip.create_model(model["name"], device="meta", load_weights=False)
+                count = sum(parameter.numel() for parameter in theirs.parameters())
+                self.assertEqual(model["parameters"], count, model["name"])
+                side = theirs.visual.image_size
+                self.assertEqual(model["image_size"], side[0] if isinstance(side, tuple) else side, model["name"])
+            for weights in model["weights"]:
+                known = open_clip.get_pretrained_cfg(model["name"], weights["tag"])
+                with self.subTest(model=model["name"], tag=weights["tag"]):
+                    for name in ("mean", "std"):
+                        numpy.testing.assert_allclose(weights[name], known[name])
+                    self.assertEqual(weights["resize_mode"], known.get("resize_mode", "shortest"))
+                    self.assertEqual(known.get("interpolation", "bicubic"), "bicubic")
+                    if (model["name"], weights["tag"]) != ("ViT-B-16-plus-240", "laion400m_e32"):
+                        self.assertEqual(weights["repository"], known["hf_hub"].rstrip("/"))
+
+
 class Models(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()

@@ -163,6 +163,9 @@ impl TrainData {
 /// # Errors
 /// When it cannot be read, or its columns are others.
 pub fn table(path: &Path, separator: u8, image_column: &str, caption_column: &str) -> anyhow::Result<Table> {
+    if !path.exists() {
+        anyhow::bail!("there is no file `{}`", path.display());
+    }
     Table::read(path, separator, image_column, caption_column).map_err(|error| {
         let hint = "--csv-separator says what stands between its cells, --csv-img-key and --csv-caption-key what its columns are called";
         anyhow::Error::new(error).context(Hint(hint.to_owned()))
@@ -171,6 +174,17 @@ pub fn table(path: &Path, separator: u8, image_column: &str, caption_column: &st
 
 fn size_hint() -> Hint {
     Hint("--train-num-samples N says how many samples an epoch has".to_owned())
+}
+
+/// The loader of a configuration.
+///
+/// # Errors
+/// When it makes no sense, or the number of samples is unknown.
+pub fn made(config: LoaderConfig) -> anyhow::Result<Loader> {
+    match Loader::new(config) {
+        Err(error @ loader::Error::UnknownSize { .. }) => Err(anyhow::Error::new(error).context(size_hint())),
+        loader => Ok(loader?),
+    }
 }
 
 /// Opens the data for a model; batches end early once `stop` is set.
@@ -182,11 +196,7 @@ pub fn open(data: &TrainData, clip: &Clip, tokenizer: &Arc<Tokenizer>, stop: &St
     let tokenize: Tokenize = Arc::new(move |caption| tokenizer.encode(caption, context_length));
     let mut config = data.config(clip.config().vision_cfg.image_size as u32, tokenize, context_length)?;
     config.stop = stop.clone();
-    let loader = match Loader::new(config) {
-        Err(error @ loader::Error::UnknownSize { .. }) => Err(anyhow::Error::new(error).context(size_hint())),
-        loader => loader.map_err(anyhow::Error::new),
-    };
-    loader.with_context(|| format!("cannot train on {}", data.source))
+    made(config).with_context(|| format!("cannot train on {}", data.source))
 }
 
 impl fmt::Display for DataSource {

@@ -5,7 +5,7 @@ use crate::config::{ClipConfig, Layers, TextConfig, VisionConfig};
 use crate::error::{Error, Result};
 
 /// Every preset's name: those of open_clip, and a small model of this project.
-pub const NAMES: [&str; 29] = [
+pub const NAMES: [&str; 47] = [
     "RN50",
     "RN50-quickgelu",
     "RN101",
@@ -16,20 +16,38 @@ pub const NAMES: [&str; 29] = [
     "RN50x16-quickgelu",
     "RN50x64",
     "RN50x64-quickgelu",
+    "ViT-S-32",
+    "ViT-S-32-alt",
+    "ViT-S-16",
+    "ViT-S-16-alt",
+    "ViT-M-32",
+    "ViT-M-32-alt",
+    "ViT-M-16",
+    "ViT-M-16-alt",
     "ViT-B-32",
     "ViT-B-32-quickgelu",
+    "ViT-B-32-256",
+    "ViT-B-32-plus-256",
     "ViT-B-16",
     "ViT-B-16-quickgelu",
+    "ViT-B-16-plus",
     "ViT-B-16-plus-240",
+    "ViT-L-16",
+    "ViT-L-16-320",
     "ViT-L-14",
     "ViT-L-14-quickgelu",
+    "ViT-L-14-280",
     "ViT-L-14-336",
     "ViT-L-14-336-quickgelu",
+    "ViT-H-16",
     "ViT-H-14",
     "ViT-H-14-quickgelu",
+    "ViT-H-14-378",
+    "ViT-H-14-378-quickgelu",
     "ViT-g-14",
     "ViT-bigG-14",
     "ViT-bigG-14-quickgelu",
+    "ViT-e-14",
     "roberta-ViT-B-32",
     "xlm-roberta-base-ViT-B-32",
     "xlm-roberta-large-ViT-H-14",
@@ -69,14 +87,33 @@ fn residual(name: &str) -> Option<ClipConfig> {
 
 fn transformer(name: &str) -> Option<ClipConfig> {
     let base = || vision(224, 32, 12, 768);
-    let huge = || VisionConfig { head_width: 80, ..vision(224, 14, 32, 1280) };
+    let huge = |image_size, patch_size| VisionConfig { head_width: 80, ..vision(image_size, patch_size, 32, 1280) };
     Some(match name {
+        "ViT-S-32" => model(384, vision(224, 32, 12, 384), text(384, 12)),
+        "ViT-S-32-alt" => model(256, vision(224, 32, 12, 384), text(256, 10)),
+        "ViT-S-16" => model(384, vision(224, 16, 12, 384), text(384, 12)),
+        "ViT-S-16-alt" => model(256, vision(224, 16, 12, 384), text(256, 10)),
+        "ViT-M-32" => model(512, vision(224, 32, 12, 512), text(512, 12)),
+        "ViT-M-32-alt" => model(384, vision(224, 32, 12, 512), text(384, 12)),
+        "ViT-M-16" => model(512, vision(224, 16, 12, 512), text(512, 12)),
+        "ViT-M-16-alt" => {
+            let vision = VisionConfig { ls_init_value: Some(1e-4), ..vision(224, 16, 12, 512) };
+            model(384, vision, text(384, 12))
+        }
         "ViT-B-32" => model(512, base(), text(512, 12)),
+        "ViT-B-32-256" => model(512, vision(256, 32, 12, 768), text(512, 12)),
+        "ViT-B-32-plus-256" => model(640, vision(256, 32, 12, 896), text(640, 12)),
         "ViT-B-16" => model(512, vision(224, 16, 12, 768), text(512, 12)),
+        "ViT-B-16-plus" => model(640, vision(224, 16, 12, 896), text(640, 12)),
         "ViT-B-16-plus-240" => model(640, vision(240, 16, 12, 896), text(640, 12)),
         "ViT-L-14" => model(768, vision(224, 14, 24, 1024), text(768, 12)),
+        "ViT-L-16" => model(768, vision(224, 16, 24, 1024), text(768, 12)),
+        "ViT-L-16-320" => model(768, vision(320, 16, 24, 1024), text(768, 12)),
+        "ViT-L-14-280" => model(768, vision(280, 14, 24, 1024), text(768, 12)),
         "ViT-L-14-336" => model(768, vision(336, 14, 24, 1024), text(768, 12)),
-        "ViT-H-14" => model(1024, huge(), text(1024, 24)),
+        "ViT-H-16" => model(1024, huge(224, 16), text(1024, 24)),
+        "ViT-H-14" => model(1024, huge(224, 14), text(1024, 24)),
+        "ViT-H-14-378" => model(1024, huge(378, 14), text(1024, 24)),
         "ViT-g-14" => {
             let vision = VisionConfig { head_width: 88, mlp_ratio: 4.3637, ..vision(224, 14, 40, 1408) };
             model(1024, vision, text(1024, 24))
@@ -85,9 +122,13 @@ fn transformer(name: &str) -> Option<ClipConfig> {
             let vision = VisionConfig { head_width: 104, mlp_ratio: 4.9231, ..vision(224, 14, 48, 1664) };
             model(1280, vision, text(1280, 32))
         }
+        "ViT-e-14" => {
+            let vision = VisionConfig { head_width: 112, mlp_ratio: 8.5715, ..vision(224, 14, 56, 1792) };
+            model(1280, vision, text(1280, 36))
+        }
         "roberta-ViT-B-32" => ClipConfig { quick_gelu: true, ..model(512, base(), hub("roberta-base")) },
         "xlm-roberta-base-ViT-B-32" => model(512, base(), hub("xlm-roberta-base")),
-        "xlm-roberta-large-ViT-H-14" => model(1024, huge(), hub("xlm-roberta-large")),
+        "xlm-roberta-large-ViT-H-14" => model(1024, huge(224, 14), hub("xlm-roberta-large")),
         _ => return None,
     })
 }

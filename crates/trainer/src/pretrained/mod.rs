@@ -71,7 +71,12 @@ pub struct Weights {
 pub fn of_tag(name: &str, config: &ClipConfig, tag: &str, hub: &Hub) -> Result<Weights> {
     let found = tags::find(name, tag)?;
     found.check_activation(name, config)?;
-    let preprocess_cfg = PreprocessConfig { mean: found.mean, std: found.std, ..PreprocessConfig::default() };
+    let preprocess_cfg = PreprocessConfig {
+        mean: found.mean,
+        std: found.std,
+        resize_mode: found.resize_mode,
+        ..PreprocessConfig::default()
+    };
     let file = hub.first_of(found.repository, &MODEL_FILES)?;
     Ok(Weights { file, config: ModelConfig { model_cfg: config.clone(), preprocess_cfg } })
 }

@@ -1,6 +1,6 @@
 //! The tags of open_clip: which repository holds the weights, how pictures are normalised, which activation they need.
 
-use model::config::{ClipConfig, OPENAI_MEAN, OPENAI_STD};
+use model::config::{ClipConfig, OPENAI_MEAN, OPENAI_STD, ResizeMode};
 use model::presets;
 
 use crate::error::{Error, Result};
@@ -25,18 +25,32 @@ pub struct Tag {
     pub mean: [f64; 3],
     /// Standard deviation of R, G, B.
     pub std: [f64; 3],
+    /// What becomes of pictures that are not square.
+    pub resize_mode: ResizeMode,
 }
 
 const fn gelu(model: &'static str, tag: &'static str, repository: &'static str) -> Tag {
-    Tag { model, tag, repository, quick_gelu: false, mean: OPENAI_MEAN, std: OPENAI_STD }
+    Tag {
+        model,
+        tag,
+        repository,
+        quick_gelu: false,
+        mean: OPENAI_MEAN,
+        std: OPENAI_STD,
+        resize_mode: ResizeMode::Shortest,
+    }
 }
 
 const fn quick(model: &'static str, tag: &'static str, repository: &'static str) -> Tag {
     Tag { quick_gelu: true, ..gelu(model, tag, repository) }
 }
 
+const fn squash(tag: Tag) -> Tag {
+    Tag { resize_mode: ResizeMode::Squash, ..tag }
+}
+
 /// All tags that are known.
-pub const TAGS: [Tag; 37] = [
+pub const TAGS: [Tag; 39] = [
     quick("RN50", "openai", "timm/resnet50_clip.openai"),
     quick("RN50", "yfcc15m", "timm/resnet50_clip.yfcc15m"),
     quick("RN50", "cc12m", "timm/resnet50_clip.cc12m"),
@@ -51,6 +65,7 @@ pub const TAGS: [Tag; 37] = [
     gelu("ViT-B-32", "laion2b_e16", "timm/vit_base_patch32_clip_224.laion2b_e16"),
     gelu("ViT-B-32", "laion2b_s34b_b79k", "laion/CLIP-ViT-B-32-laion2B-s34B-b79K"),
     gelu("ViT-B-32", "datacomp_xl_s13b_b90k", "laion/CLIP-ViT-B-32-DataComp.XL-s13B-b90K"),
+    gelu("ViT-B-32-256", "datacomp_s34b_b86k", "laion/CLIP-ViT-B-32-256x256-DataComp-s34B-b86K"),
     quick("ViT-B-16", "openai", "timm/vit_base_patch16_clip_224.openai"),
     gelu("ViT-B-16", "laion400m_e31", "timm/vit_base_patch16_clip_224.laion400m_e31"),
     gelu("ViT-B-16", "laion400m_e32", "timm/vit_base_patch16_clip_224.laion400m_e32"),
@@ -65,7 +80,8 @@ pub const TAGS: [Tag; 37] = [
     gelu("ViT-L-14", "datacomp_xl_s13b_b90k", "laion/CLIP-ViT-L-14-DataComp.XL-s13B-b90K"),
     quick("ViT-L-14-336", "openai", "timm/vit_large_patch14_clip_336.openai"),
     gelu("ViT-H-14", "laion2b_s32b_b79k", "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"),
-    quick("ViT-H-14", "dfn5b", "apple/DFN5B-CLIP-ViT-H-14"),
+    squash(quick("ViT-H-14", "dfn5b", "apple/DFN5B-CLIP-ViT-H-14")),
+    squash(quick("ViT-H-14-378", "dfn5b", "apple/DFN5B-CLIP-ViT-H-14-378")),
     gelu("ViT-g-14", "laion2b_s12b_b42k", "laion/CLIP-ViT-g-14-laion2B-s12B-b42K"),
     gelu("ViT-g-14", "laion2b_s34b_b88k", "laion/CLIP-ViT-g-14-laion2B-s34B-b88K"),
     gelu("ViT-bigG-14", "laion2b_s39b_b160k", "laion/CLIP-ViT-bigG-14-laion2B-39B-b160k"),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
-use loader::{Augmentation, CaptionSource, ClassFolder, Loader, Resize, Table, Tokenize};
+use loader::{Augmentation, CaptionSource, ClassFolder, Resize, Table, Tokenize};
 use model::Device;
 use model::zero_shot::Template;
 use tools::exit::{Hint, Outcome};
@@ -55,7 +55,7 @@ pub fn run(arguments: &Finetune, params: &Params) -> anyhow::Result<Outcome> {
     let data = data(arguments, &labelled, &class_names)?;
     let mut config = data.config(tuner.clip.config().vision_cfg.image_size as u32, index(), 1)?;
     config.stop = stop.clone();
-    let loader = Loader::new(config).with_context(|| format!("cannot train on `{}`", arguments.train_data))?;
+    let loader = training::made(config).with_context(|| format!("cannot train on `{}`", arguments.train_data))?;
     training::enough(&data, loader.num_samples())?;
     if let Some(from) = &from {
         let hint =

@@ -1,12 +1,13 @@
 //! `cliptrain models`: the presets with their sizes, their operations and the tags of their weights.
 
 use model::clip::parameter_specs;
+use model::config::ResizeMode;
 use model::parameters::Role;
 use model::{flops, presets};
 use serde::Serialize;
 use tools::exit::Outcome;
 use tools::{json, out};
-use trainer::pretrained::tags_of;
+use trainer::pretrained::{Tag, tags_of};
 
 use crate::cli::zoo::Models;
 
@@ -22,6 +23,17 @@ struct Row {
     text_gflops: f64,
     quick_gelu: bool,
     tags: Vec<&'static str>,
+    weights: Vec<Weights>,
+}
+
+/// What is known of the weights of a tag.
+#[derive(Debug, Serialize)]
+struct Weights {
+    tag: &'static str,
+    repository: &'static str,
+    mean: [f64; 3],
+    std: [f64; 3],
+    resize_mode: ResizeMode,
 }
 
 /// Lists all presets.
@@ -51,7 +63,14 @@ fn row(name: &'static str) -> anyhow::Result<Row> {
     let (specs, flops) = (parameter_specs(&config)?, flops::of(&config)?);
     let learned = specs.iter().filter(|spec| spec.role == Role::Parameter);
     // Tags that need another activation than this preset's belong to its sibling.
-    let fitting = tags_of(name).filter(|tag| tag.quick_gelu == config.quick_gelu);
+    let fitting = || tags_of(name).filter(|tag| tag.quick_gelu == config.quick_gelu);
+    let weights = |tag: &Tag| Weights {
+        tag: tag.tag,
+        repository: tag.repository,
+        mean: tag.mean,
+        std: tag.std,
+        resize_mode: tag.resize_mode,
+    };
     Ok(Row {
         name,
         parameters: learned.map(|spec| spec.shape.iter().product::<usize>() as u64).sum(),
@@ -61,6 +80,7 @@ fn row(name: &'static str) -> anyhow::Result<Row> {
         image_gflops: flops.image as f64 / 1e9,
         text_gflops: flops.text as f64 / 1e9,
         quick_gelu: config.quick_gelu,
-        tags: fitting.map(|tag| tag.tag).collect(),
+        tags: fitting().map(|tag| tag.tag).collect(),
+        weights: fitting().map(weights).collect(),
     })
 }

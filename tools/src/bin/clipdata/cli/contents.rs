@@ -22,8 +22,8 @@ Exit codes: 0 all shards are complete, 1 one is not, 2 wrong usage or failure.";
 #[command(after_help = LS_EXAMPLES)]
 pub struct Ls {
     /// The shards
-    #[arg(value_name = "SPEC")]
-    pub spec: String,
+    #[arg(value_name = "SPEC", required = true)]
+    pub spec: Vec<String>,
     /// Extension of captions
     #[arg(long, value_name = "EXT", default_value = "txt")]
     pub caption_key: String,
@@ -51,8 +51,8 @@ Exit codes: 0 done, 1 such a shard or no sample at all, 2 wrong usage or failure
 #[command(after_help = HEAD_EXAMPLES)]
 pub struct Head {
     /// The shards
-    #[arg(value_name = "SPEC", help = "The shards", long_help = SPEC_HELP)]
-    pub spec: String,
+    #[arg(value_name = "SPEC", required = true, help = "The shards", long_help = SPEC_HELP)]
+    pub spec: Vec<String>,
     /// How many samples
     #[arg(long, short = 'n', value_name = "N", default_value_t = 10)]
     pub samples: u64,

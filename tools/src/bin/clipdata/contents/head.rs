@@ -9,7 +9,7 @@ use crate::cli::Head;
 /// Tells of the first samples; shards that turn out not to be whole on the way are told on standard error.
 pub fn head(arguments: &Head) -> anyhow::Result<Outcome> {
     let (mut left, mut outcome) = (arguments.samples, Outcome::Done);
-    for (uri, proof) in shards(&arguments.spec, arguments.accept_missing_end)? {
+    for (uri, proof) in shards(&arguments.spec.join("::"), arguments.accept_missing_end)? {
         if left == 0 {
             return Ok(outcome);
         }
@@ -26,7 +26,7 @@ pub fn head(arguments: &Head) -> anyhow::Result<Outcome> {
         }
     }
     if left == arguments.samples && left > 0 {
-        tools::note!("no sample in `{}`", arguments.spec);
+        tools::note!("no sample in `{}`", arguments.spec.join("::"));
         outcome = Outcome::BadData;
     }
     Ok(outcome)

@@ -17,7 +17,7 @@ struct Totals {
 /// Reads all shards, telling of each sample.
 pub fn ls(arguments: &Ls) -> anyhow::Result<Outcome> {
     let mut totals = Totals::default();
-    for (uri, proof) in shards(&arguments.spec, arguments.accept_missing_end)? {
+    for (uri, proof) in shards(&arguments.spec.join("::"), arguments.accept_missing_end)? {
         let ended = each_sample(&uri, proof, |sample| {
             if !arguments.quiet {
                 tell(&sample, &arguments.caption_key, arguments.json)?;

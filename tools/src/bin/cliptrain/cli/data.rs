@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, ValueEnum};
 use loader::{Augmentation, MissingEnd, OnError, Policy, Resize, Sampling};
@@ -167,6 +167,11 @@ impl Data {
 
     fn upsampling_factors(&self) -> anyhow::Result<Vec<f64>> {
         let Some(text) = &self.train_data_upsampling_factors else { return Ok(Vec::new()) };
+        if !self.dataset_resampled {
+            bail!(
+                "--train-data-upsampling-factors: only where shards are drawn with replacement, which --dataset-resampled asks for"
+            );
+        }
         let factor = |part: &str| {
             part.trim().parse().with_context(|| format!("--train-data-upsampling-factors: `{part}` is no number"))
         };
