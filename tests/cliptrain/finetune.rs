@@ -184,6 +184,15 @@ fn a_tuning_that_was_ended_goes_on_to_the_same_bytes() {
     assert!(exists.stderr.contains("--resume latest goes on"), "{exists}");
     let seeded = tune("half").args(["--resume", "latest", "--seed", "7"]).run().expect_code(2);
     assert!(seeded.stderr.contains("--seed"), "{seeded}");
+    let batch = tune("half").args(["--resume", "latest", "--batch-size", "2"]).run().expect_code(2);
+    assert!(batch.stderr.contains("--batch-size was 4, and is 2"), "{batch}");
+    let head = tune("half").args(["--resume", "latest", "--head-only"]).run().expect_code(2);
+    assert!(head.stderr.contains("its run tunes the image tower and the head"), "{head}");
+    let lock = fs::File::open(folder.path().join("logs/half/out.log")).unwrap();
+    lock.lock().unwrap();
+    let both = tune("half").args(["--resume", "latest"]).run().expect_code(2);
+    assert!(both.stderr.contains("another process is tuning in"), "{both}");
+    drop(lock);
     let finished = tune("half").args(["--resume", "latest"]).run().success();
     assert!(finished.stderr.contains("going on behind epoch 3, step "), "{finished}");
     for file in ["open_clip_model.safetensors", "head.safetensors", "tuning.safetensors", "tuning.json"] {
@@ -193,6 +202,11 @@ fn a_tuning_that_was_ended_goes_on_to_the_same_bytes() {
     assert_eq!(fs::read_to_string(checkpoints("half").join("results.jsonl")).unwrap(), results);
     let begun = tune("new").args(["--resume", "latest", "--epochs", "1"]).run().success();
     assert!(begun.stderr.contains("has no checkpoint yet; the run begins"), "{begun}");
+    for epoch in 1..7 {
+        let _ = fs::remove_file(checkpoints("whole").join(format!("epoch_{epoch}/tuning.json")));
+    }
+    let older = tune("whole").args(["--resume", "latest"]).run().expect_code(2);
+    assert!(older.stderr.contains("it has no tuning.json"), "what is there must not be written over: {older}");
     let damaged = checkpoints("half").join("epoch_6/tuning.json");
     fs::write(&damaged, "{").unwrap();
     let refused = tune("half").args(["--resume", "latest"]).run().expect_code(2);

@@ -1,6 +1,6 @@
 //! The log of a run in open_clip's lines: on the terminal, in `out.log`, as JSON Lines.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -108,6 +108,17 @@ impl LogFile {
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path);
         Ok(Self(file.with_context(|| format!("cannot write `{}`", path.display()))?))
+    }
+
+    /// Keeps other processes from writing it for as long as it is open; a file system without locks has nothing to say.
+    ///
+    /// # Errors
+    /// When one does.
+    pub fn lock(&self) -> anyhow::Result<()> {
+        match self.0.try_lock() {
+            Err(TryLockError::WouldBlock) => anyhow::bail!("it holds out.log"),
+            Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
+        }
     }
 
     /// One that is open already.

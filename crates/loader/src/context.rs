@@ -69,7 +69,9 @@ impl Context {
         counts.members_left_out += reader.members_left_out();
         let Some(recorded) = reader.miscount() else { return };
         counts.shards_miscounted += 1;
-        if is_worth_a_line(counts.shards_miscounted) {
+        let count = counts.shards_miscounted;
+        drop(counted);
+        if is_worth_a_line(count) {
             let shard = reader.shard();
             tracing::warn!("shard `{shard}` has {samples} samples; sizes.json or its _stats.json says {recorded}");
         }

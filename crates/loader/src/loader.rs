@@ -89,6 +89,12 @@ impl Loader {
         self.context.epoch_size(workers)
     }
 
+    /// Samples of a batch, all replicas together.
+    pub fn global_batch_size(&self) -> u64 {
+        let config = &self.context.config;
+        (config.batch_size as u64).saturating_mul(config.replica.world_size as u64)
+    }
+
     /// Samples of an epoch, before they are rounded to full batches.
     pub fn num_samples(&self) -> u64 {
         self.context.config.num_samples.unwrap_or(0)

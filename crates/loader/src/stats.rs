@@ -45,28 +45,28 @@ pub struct LoaderStats {
 impl LoaderStats {
     /// What was left out and why, in words; `None` where nothing was.
     pub fn losses(&self) -> Option<String> {
-        let mut losses = Vec::new();
-        let mut add = |count: u64, what: &str| {
-            if count > 0 {
-                losses.push(format!("{count} {what}"));
-            }
-        };
-        add(self.missing_image, "samples without a picture");
-        add(self.missing_caption, "samples without a caption");
-        self.undecodable.iter().for_each(|(kind, count)| add(*count, &format!("samples undecodable ({kind})")));
-        self.shards_incomplete.iter().for_each(|(kind, count)| add(*count, &format!("shards incomplete ({kind})")));
-        add(self.shards_failed, "shards not opened");
-        let met = self.shards_failed + self.shards_incomplete.values().sum::<u64>();
-        if let (true, Some(last)) = (met > self.shards_bad, losses.last_mut()) {
-            last.push_str(&format!(" (different ones: {})", self.shards_bad));
-        }
-        let mut add = |count: u64, what: &str| {
-            if count > 0 {
-                losses.push(format!("{count} {what}"));
-            }
-        };
-        add(self.members_left_out, "members that are no files or have no extension");
+        let told = |count: u64, what: &str| (count > 0).then(|| format!("{count} {what}"));
+        let mut losses: Vec<String> = Vec::new();
+        losses.extend(told(self.missing_image, "samples without a picture"));
+        losses.extend(told(self.missing_caption, "samples without a caption"));
+        losses
+            .extend(self.undecodable.iter().filter_map(|(kind, n)| told(*n, &format!("samples undecodable ({kind})"))));
+        losses.extend(self.bad_shards());
+        losses.extend(told(self.members_left_out, "members that are no files or have no extension"));
         (!losses.is_empty()).then(|| losses.join(", "))
+    }
+
+    /// Shards that were given up, by why, and how many different ones they are.
+    fn bad_shards(&self) -> Option<String> {
+        let mut told: Vec<String> =
+            self.shards_incomplete.iter().map(|(kind, count)| format!("{count} shards incomplete ({kind})")).collect();
+        if self.shards_failed > 0 {
+            told.push(format!("{} shards not opened", self.shards_failed));
+        }
+        let met = self.shards_failed + self.shards_incomplete.values().sum::<u64>();
+        let different =
+            if met > self.shards_bad { format!(" (different ones: {})", self.shards_bad) } else { String::new() };
+        (!told.is_empty()).then(|| told.join(", ") + &different)
     }
 
     /// Counts the extensions of a sample that is left out.

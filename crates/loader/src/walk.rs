@@ -17,7 +17,7 @@ use crate::plan::{Pass, Visit};
 use crate::position::{Cursor, Loss};
 use crate::seed::{Domain, Draws};
 use crate::split::Share;
-use crate::stats::is_worth_a_line;
+use crate::stats::{LoaderStats, is_worth_a_line};
 use crate::stop::Stop;
 
 /// What comes next in a walk.
@@ -143,12 +143,7 @@ impl ShardWalk {
                     tries += 1;
                 }
                 Err(error) => {
-                    let count = {
-                        let mut stats = self.context.tally.lock();
-                        stats.counts.shards_failed += 1;
-                        stats.bad_shards += 1;
-                        stats.bad_shards
-                    };
+                    let count = self.count_bad(&visit, |counts| counts.shards_failed += 1);
                     return self.give_up(&visit, 0, count, &told(&error), || error.into());
                 }
             }
@@ -252,18 +247,26 @@ impl ShardWalk {
         offset: u64,
         key: Option<SampleKey>,
     ) -> Result<()> {
-        let count = {
-            let mut stats = self.context.tally.lock();
-            *stats.counts.shards_incomplete.entry(reason.kind().into()).or_default() += 1;
-            stats.bad_shards += 1;
-            stats.bad_shards
-        };
+        let count =
+            self.count_bad(visit, |counts| *counts.shards_incomplete.entry(reason.kind().into()).or_default() += 1);
         let (shard, samples) = (self.shard(visit).name.to_string(), self.at.sample);
         let lost = key.map(|key| format!(", sample `{key}` is lost")).unwrap_or_default();
         let reason = reason.to_string();
         let told = format!("shard `{shard}` is incomplete: {reason} (at byte {offset}, after {samples} samples{lost})");
         let error = || Error::ShardIncomplete { shard, reason, offset, samples };
         self.give_up(visit, samples, count, &told, error)
+    }
+
+    /// Counts a shard that is given up; how many there are now. One that was ended with the run is none.
+    fn count_bad(&self, visit: &Visit, count: impl FnOnce(&mut LoaderStats)) -> u64 {
+        let mut stats = self.context.tally.lock();
+        if !self.stop.is_set() {
+            count(&mut stats.counts);
+            stats.bad_shards += 1;
+            stats.given_up.insert(visit.portion.shard);
+            stats.counts.shards_bad = stats.given_up.len() as u64;
+        }
+        stats.bad_shards
     }
 
     /// By the policy: the end of everything, or a warning and the next shard.
@@ -279,10 +282,7 @@ impl ShardWalk {
         if !self.stop.is_set() {
             self.context.config.policy.on_shard_error.judge("shards", count, error)?;
             tracing::warn!("{told}");
-            let mut stats = self.context.tally.lock();
-            stats.last_trouble = Some(told.to_owned());
-            stats.given_up.insert(visit.portion.shard);
-            stats.counts.shards_bad = stats.given_up.len() as u64;
+            self.context.tally.lock().last_trouble = Some(told.to_owned());
         }
         self.losses.push(Loss { pass: self.at.pass, turn: self.at.turn, samples });
         self.turn_over(visit)

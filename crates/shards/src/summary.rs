@@ -113,7 +113,9 @@ pub fn read_sizes(folder: &Folder) -> Result<BTreeMap<String, u64>> {
 pub fn read_sizes_beside(uri: &ShardUri) -> Result<BTreeMap<String, u64>> {
     let Some(text) = store::read_beside(uri, SIZES)? else { return Ok(BTreeMap::new()) };
     let shard = uri.to_string();
-    let folder = shard.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+    let plain =
+        if matches!(uri, ShardUri::Http(_)) { shard.split(['?', '#']).next().unwrap_or(&shard) } else { &shard };
+    let folder = plain.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
     serde_json::from_slice(&text)
         .map_err(|e| Error::Table { path: PathBuf::from(format!("{folder}{SIZES}")), reason: e.to_string() })
 }

@@ -56,11 +56,6 @@ impl Clock {
         self.samples as f64 / self.stepping.max(f64::MIN_POSITIVE)
     }
 
-    /// Samples of all steps.
-    pub(crate) fn samples(&self) -> u64 {
-        self.samples
-    }
-
     /// Seconds since the start.
     pub(crate) fn seconds(&self) -> f64 {
         self.started.elapsed().as_secs_f64()

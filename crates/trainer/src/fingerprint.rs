@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Result;
 
-/// Values of a tensor that are looked at, evenly spread: an optimizer's step changes nearly all, and reading every byte of a
+/// Values of a tensor that are hashed, evenly spread: an optimizer's step changes nearly all, and hashing every byte of a
 /// large model would take longer than opening it.
 const VALUES: usize = 1024;
 

@@ -265,8 +265,7 @@ impl Training<'_> {
 
 /// An epoch of the run that `position` is of: rounded by the workers that the run began with.
 pub fn epoch_size(loader: &Loader, position: &LoaderPosition) -> EpochSize {
-    let size = loader.epoch_size();
-    let batch = size.num_samples / size.num_batches.max(1);
+    let batch = loader.global_batch_size();
     EpochSize { num_batches: position.epoch_samples / batch.max(1), num_samples: position.epoch_samples }
 }
 

@@ -94,6 +94,9 @@ pub fn model(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Clip> {
         }
         Some(Source::Path(path)) => {
             let (folder, file) = weights_at(path)?;
+            // Whoever names a model and a file means both: position embeddings of another length are resized.
+            let means_both = matches!(wanted.model, Name::Given(_)) && !path.is_dir();
+            let folder = folder.filter(|_| !means_both);
             let config = folder.map(|folder| folder.join(CONFIG_FILE)).filter(|config| config.is_file());
             let config = config.map_or_else(named, |config| own(ModelConfig::read(&config)?))?;
             if let (Name::Given(name), Some(folder)) = (&wanted.model, folder) {
@@ -173,7 +176,8 @@ pub fn open(wanted: &Wanted, hub: &Hub, device: &Device) -> Result<Ready> {
 pub fn tokenizer(config: &ClipConfig, roots: &[PathBuf], hub: &Hub) -> Result<Tokenizer> {
     let text = &config.text_cfg;
     let name = text.hf_tokenizer_name.as_deref().or(text.hf_model_name.as_deref());
-    let Some(name) = name.filter(|name| model::tokenizer::hf::find(name, roots).is_none()) else {
+    let is_here = |name: &str| text.tokenizer_folder.0.is_some() || model::tokenizer::hf::find(name, roots).is_some();
+    let Some(name) = name.filter(|name| !is_here(name)) else {
         return Ok(Tokenizer::of(text, roots)?);
     };
     let folder = pretrained::tokenizer_folder(name, hub).map_err(|error| match error {

@@ -102,7 +102,7 @@ pub fn run(
         let told = || format!("part `{}`", part.name());
         let (state, before) = (part.state().with_context(told)?, Record::read(options.output, index)?);
         if let Some(before) = &before
-            && before.stands(&part, state.as_deref(), manifest, options.output, index)?
+            && before.stands(&part, state.as_deref(), manifest, (options.output, options.missing_end), index)?
         {
             report.parts_before += 1;
             report.rows_before = report.rows_before.saturating_add(before.counts.rows);

@@ -124,6 +124,16 @@ impl Part<'_> {
         matches!(self, Self::Shard(..))
     }
 
+    /// Whether reading it may fail now and not later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Shard(uri, ..) if uri.local_path().is_none())
+    }
+
+    /// Whether its shard would be whole without an end marker.
+    pub fn is_known(&self) -> bool {
+        matches!(self, Self::Shard(_, proof, _) if proof.samples.is_some() || proof.bytes.is_some())
+    }
+
     /// What tells a state of the shard, or of the pictures and captions, from another; `None` where nothing does.
     ///
     /// # Errors
@@ -137,7 +147,7 @@ impl Part<'_> {
         for file in *pictures {
             hash.update(file.as_os_str().as_encoded_bytes());
             let caption = store::local::state(&file.with_extension(CAPTION)).unwrap_or_default();
-            hash.update(format!("\n{}\n{caption}\n", store::local::state(file)?));
+            hash.update(format!("\n{}\n{caption}\n", store::local::state(file).unwrap_or_default()));
         }
         Ok(Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()))
     }
@@ -211,8 +221,11 @@ fn list(folder: &Path, visited: &mut Visited, pictures: &mut Vec<PathBuf>) -> an
         return Ok(());
     }
     let told = || format!("cannot list `{}`", folder.display());
-    for entry in std::fs::read_dir(folder).with_context(told)? {
-        let path = entry.with_context(told)?.path();
+    let entries = std::fs::read_dir(folder).with_context(told)?;
+    let mut paths = entries.map(|entry| Ok(entry.with_context(told)?.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    // Where a link leads to a folder that is there too, which of them is met first must not depend on the disk.
+    paths.sort();
+    for path in paths {
         let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         if path.is_dir() {
             list(&path, visited, pictures)?;

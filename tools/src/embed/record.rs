@@ -2,6 +2,7 @@
 //! there is whole, and is made again where what it was made of, or what it is, has changed.
 
 use anyhow::{Context, bail};
+use loader::MissingEnd;
 use serde::{Deserialize, Serialize};
 use shards::store::Folder;
 
@@ -139,7 +140,7 @@ impl Record {
         part: &Part<'_>,
         state: Option<&str>,
         of: &Manifest,
-        output: &Folder,
+        (output, missing_end): (&Folder, MissingEnd),
         index: usize,
     ) -> anyhow::Result<bool> {
         if self.fingerprint != of.fingerprint {
@@ -150,9 +151,13 @@ impl Record {
             let hint = "a longer list begins with the same shards in the same order; give another --output for others";
             bail!(error.context(Hint(hint.to_owned())));
         }
-        // A connection or a command that failed may do better now; what cannot be told from another state may have changed.
-        let may_be_whole_now =
-            self.incomplete.as_deref().is_some_and(|reason| reason == "source" || self.state.is_none());
+        // A connection or a command that failed may do better now, what cannot be told from another state may have changed, and
+        // a missing end may be accepted or made up for by now.
+        let may_be_whole_now = self.incomplete.as_deref().is_some_and(|reason| match reason {
+            "source" => part.may_pass(),
+            "no_end_marker" => missing_end == MissingEnd::IsAccepted || part.is_known() || self.state.is_none(),
+            _ => self.state.is_none(),
+        });
         let is_same = self.source == part.name() && self.state.as_deref() == state && !may_be_whole_now;
         Ok(is_same && sizes(output, index)? == Some(self.bytes))
     }

@@ -100,10 +100,12 @@ impl Manifest {
             }
             return self.write(folder);
         };
+        let is_complete = before.has_captions.is_some();
         let before = Self { has_captions: before.has_captions.or(self.has_captions), ..before };
         let differences = differences(&before.settings(), &self.settings());
         if differences.is_empty() {
-            return Ok(());
+            // One of an earlier version did not say whether there are captions.
+            return if is_complete { Ok(()) } else { before.write(folder) };
         }
         Err(Error::OtherOptions { folder: folder.to_string(), differences: differences.join(", ") })
     }

@@ -1,9 +1,13 @@
 //! What is done about the shards that a folder holds already.
 
+use std::iter::Peekable;
+use std::path::Path;
+
 use shards::store::Folder;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::output::{IncrementalMode, OutputOptions};
+use crate::plan::Plan;
 
 /// Readies the folder; returns the number of the first shard to make.
 ///
@@ -20,6 +24,22 @@ pub(super) fn prepared(output: &OutputOptions) -> Result<u64> {
             Ok(numbers.max().map_or(0, |last| last + 1))
         }
     }
+}
+
+/// Refuses to delete shards for a list that cannot be read, or that has no rows.
+///
+/// # Errors
+/// What is wrong with the list.
+pub(super) fn check_there_is_something(output: &OutputOptions, plan: &mut Peekable<Plan>, list: &Path) -> Result<()> {
+    if output.incremental_mode != IncrementalMode::Overwrite {
+        return Ok(());
+    }
+    plan.next_if(|task| task.is_err()).transpose()?;
+    if plan.peek().is_some() {
+        return Ok(());
+    }
+    let reason = "it has no rows, and nothing is deleted for it".to_owned();
+    Err(Error::List { path: list.to_path_buf(), reason })
 }
 
 /// Deletes what a download writes, and nothing else; a shard's summary first, so that what is left of it is no shard.

@@ -41,7 +41,7 @@ use crate::config::DownloadConfig;
 use crate::error::{Error, Result};
 use crate::failure::FailureKind;
 use crate::fetch::{ByteBudget, Fetcher, Trace};
-use crate::output::{IncrementalMode, Manifest, OutputFormat, Place};
+use crate::output::{Manifest, OutputFormat, Place};
 use crate::plan::{Plan, ShardTask};
 use crate::process::InstructionColumns;
 use crate::report::DownloadReport;
@@ -146,10 +146,7 @@ pub fn download(config: &DownloadConfig, observer: Arc<dyn Observer>, stop: &Sto
     let manifest = Manifest::of(config, &layout);
     let folder = &config.output.output_folder;
     let mut plan = Plan::new(list, config.output.number_sample_per_shard, config.input.packing).peekable();
-    if config.output.incremental_mode == IncrementalMode::Overwrite && plan.peek().is_none() {
-        let reason = "it has no rows, and nothing is deleted for it".to_owned();
-        return Err(Error::List { path: input.url_list, reason });
-    }
+    existing::check_there_is_something(&config.output, &mut plan, &input.url_list)?;
     folder.prepare()?;
     let first_shard = existing::prepared(&config.output)?;
     manifest.keep(folder)?;

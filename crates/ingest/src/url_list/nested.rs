@@ -2,7 +2,7 @@
 
 use arrow::array::{Array, ArrayRef, AsArray, OffsetSizeTrait};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float64Type, Int64Type, UInt64Type};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type, UInt64Type};
 use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::{Map, Value};
@@ -31,6 +31,11 @@ fn values(column: &ArrayRef) -> Converted<Vec<Value>> {
         other if other.is_integer() => {
             cast(column, &DataType::Int64)?.as_primitive::<Int64Type>().iter().map(Value::from).collect()
         }
+        // As short as they can be told from their neighbours: 0.1 and not 0.10000000149011612.
+        DataType::Float32 | DataType::Float16 => {
+            let single = cast(column, &DataType::Float32)?;
+            single.as_primitive::<Float32Type>().iter().map(shortest).collect()
+        }
         other if other.is_floating() => {
             cast(column, &DataType::Float64)?.as_primitive::<Float64Type>().iter().map(Value::from).collect()
         }
@@ -58,6 +63,10 @@ fn values(column: &ArrayRef) -> Converted<Vec<Value>> {
         _ => shown(column)?,
     };
     Ok(found.into_iter().enumerate().map(|(row, v)| if column.is_null(row) { Value::Null } else { v }).collect())
+}
+
+fn shortest(value: Option<f32>) -> Value {
+    value.and_then(|value| value.to_string().parse::<f64>().ok()).map_or(Value::Null, Value::from)
 }
 
 fn lists<O: OffsetSizeTrait>(parts: &[Value], offsets: &[O]) -> Vec<Value> {

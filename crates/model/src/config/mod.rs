@@ -212,4 +212,21 @@ mod tests {
         );
         assert!(message(&TINY.replace("\"patch_size\": 32", "\"patch_size\": 0")).contains("vision_cfg.patch_size"));
     }
+
+    #[test]
+    fn a_tokenizer_beside_the_configuration_is_found_and_is_no_part_of_the_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inner, tokenizer) = (folder.path().join("run/epoch_1"), folder.path().join("tok"));
+        std::fs::create_dir_all(&inner).unwrap();
+        std::fs::create_dir_all(&tokenizer).unwrap();
+        std::fs::write(tokenizer.join("tokenizer.json"), "{}").unwrap();
+        let mut config = ModelConfig::from_json(TINY).unwrap();
+        config.model_cfg.text_cfg.hf_tokenizer_name = Some("tok".into());
+        let path = inner.join("open_clip_config.json");
+        std::fs::write(&path, config.to_json().unwrap()).unwrap();
+        let read = ModelConfig::read(&path).unwrap();
+        let found = read.model_cfg.text_cfg.tokenizer_folder.0.as_deref().unwrap();
+        assert_eq!(std::fs::canonicalize(found).unwrap(), std::fs::canonicalize(&tokenizer).unwrap());
+        assert_eq!((&read, read.to_json().unwrap()), (&config, config.to_json().unwrap()));
+    }
 }

@@ -52,6 +52,19 @@ pub struct TextConfig {
     /// Its `config.json`, where it was found beside the model's.
     #[serde(skip)]
     pub hf_config: Option<HfConfig>,
+    /// Its tokenizer's folder, where it was found beside the model's configuration.
+    #[serde(skip)]
+    pub tokenizer_folder: FoundAt,
+}
+
+/// Where something was found, which is no part of what a model is: any two are equal.
+#[derive(Clone, Debug, Default)]
+pub struct FoundAt(pub Option<PathBuf>);
+
+impl PartialEq for FoundAt {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 /// How a pooled state becomes a feature; no bias anywhere.
@@ -129,6 +142,7 @@ impl Default for TextConfig {
             hf_pooler_type: HfPooler::default(),
             hf_model_pretrained: true,
             hf_config: None,
+            tokenizer_folder: FoundAt::default(),
         }
     }
 }
@@ -174,7 +188,7 @@ impl TextConfig {
     }
 
     /// Looks for the folder that the tokenizer's name means in a folder and all above it, unless the name is a path from
-    /// here; what is found becomes the name.
+    /// here.
     pub fn find_tokenizer(&mut self, folder: &Path) {
         let Some(name) = self.hf_tokenizer_name.as_deref().or(self.hf_model_name.as_deref()) else { return };
         if hf::find(name, &[]).is_some() {
@@ -182,8 +196,6 @@ impl TextConfig {
         }
         let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let above: Vec<PathBuf> = folder.ancestors().map(Path::to_owned).collect();
-        if let Some(found) = hf::find(name, &above) {
-            self.hf_tokenizer_name = Some(found.display().to_string());
-        }
+        self.tokenizer_folder = FoundAt(hf::find(name, &above));
     }
 }

@@ -20,6 +20,9 @@ const VOCAB: &str = "vocab.json";
 const MERGES: &str = "merges.txt";
 const PIECES: &str = "sentencepiece.bpe.model";
 
+/// All of them.
+pub(crate) const FILES: [&str; 4] = [WHOLE, VOCAB, MERGES, PIECES];
+
 /// A tokenizer of transformers, as open_clip calls it.
 #[derive(Debug)]
 pub struct HfTokenizer {

@@ -61,7 +61,8 @@ impl Tokenizer {
         let (ids, rows) = match text.hf_tokenizer_name.as_deref().or(text.hf_model_name.as_deref()) {
             None => (VOCAB_SIZE, Self::clip()?),
             Some(name) => {
-                let folder = hf::find(name, roots).ok_or_else(|| Error::Tokenizer {
+                let beside = text.tokenizer_folder.0.clone();
+                let folder = beside.or_else(|| hf::find(name, roots)).ok_or_else(|| Error::Tokenizer {
                     reason: format!("tokenizer `{name}`: no folder of that name with its files"),
                 })?;
                 let tokenizer = HfTokenizer::from_folder(&folder)?;

@@ -26,6 +26,7 @@ use crate::clip::Clip;
 use crate::config::{HfConfig, ModelConfig};
 use crate::error::{Error, Result};
 use crate::parameters::ParameterSpec;
+use crate::tokenizer::hf;
 use names::Origin;
 
 /// Name of the file of weights.
@@ -37,7 +38,7 @@ pub const MODEL_FILES: [&str; 4] =
 pub const CONFIG_FILE: &str = "open_clip_config.json";
 
 impl Clip {
-    /// Reads the model of a folder: its configuration, and the first of [`MODEL_FILES`].
+    /// Reads the model of a folder: its configuration, and the weights that [`model_file`] finds.
     ///
     /// # Errors
     /// When a file cannot be read; for a tensor that is missing, misshapen or not part of the model.
@@ -84,7 +85,24 @@ impl Clip {
             let text = serde_json::to_string_pretty(config).map_err(|e| Error::Config { reason: e.to_string() })?;
             write_text(folder.join("config.json"), text)?;
         }
+        self.save_tokenizer(dir)?;
         self.save_weights(&dir.join(MODEL_FILE))
+    }
+
+    /// Copies the tokenizer's files that were found beside the configuration, so that a checkpoint is whole by itself.
+    fn save_tokenizer(&self, dir: &Path) -> Result<()> {
+        let text = &self.config().text_cfg;
+        let name = text.hf_tokenizer_name.as_deref().or(text.hf_model_name.as_deref());
+        let (Some(name), Some(from)) = (name.filter(|name| is_within(name)), &text.tokenizer_folder.0) else {
+            return Ok(());
+        };
+        let to = dir.join(name);
+        std::fs::create_dir_all(&to).map_err(|source| Error::Io { action: "create", path: to.clone(), source })?;
+        for file in hf::FILES.map(|file| from.join(file)).iter().filter(|file| file.is_file()) {
+            let copy = to.join(file.file_name().unwrap_or_default());
+            std::fs::copy(file, &copy).map_err(|source| Error::Io { action: "write", path: copy, source })?;
+        }
+        Ok(())
     }
 
     /// The configuration of a text tower of transformers that was found beside the model, and the folder that it is named
@@ -92,8 +110,7 @@ impl Clip {
     fn own_text_config(&self) -> Option<(&str, &HfConfig)> {
         let text = &self.config().text_cfg;
         let (name, config) = (text.hf_model_name.as_deref()?, text.hf_config.as_ref()?);
-        let within = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-        within.then_some((name, config))
+        is_within(name).then_some((name, config))
     }
 
     /// Writes the weights alone, as safetensors.
@@ -105,10 +122,24 @@ impl Clip {
     }
 }
 
+/// Whether a name leads to something within the folder that it is named in.
+fn is_within(name: &str) -> bool {
+    Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)))
+}
+
 /// Endings of files that may hold weights under any name.
 const ENDINGS: [&str; 4] = ["safetensors", "bin", "pt", "pth"];
-/// What lies beside weights in checkpoints.
-const OTHER_FILES: [&str; 3] = ["optimizer.safetensors", "head.safetensors", "tuning.safetensors"];
+/// What lies beside weights in checkpoints, ours and those of others.
+const OTHER_FILES: [&str; 8] = [
+    "optimizer.safetensors",
+    "head.safetensors",
+    "tuning.safetensors",
+    "training_args.bin",
+    "optimizer.bin",
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+];
 
 /// The file of weights in a folder: the first of [`MODEL_FILES`] that is there, or the only other one with the ending of such
 /// files. The name that this library writes where there is none.

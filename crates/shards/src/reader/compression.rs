@@ -127,7 +127,7 @@ impl<D: Decoder> Read for Streams<D> {
                     Ok(0) => self.state = State::Between(stream.end()),
                     Err(e) if e.kind() != io::ErrorKind::Interrupted => {
                         let is_garbage = self.begun > 1 && !self.gave;
-                        let told = || format!("what follows the packed data is not packed: {e}");
+                        let told = || format!("what follows the packed data cannot be unpacked: {e}");
                         return Err(if is_garbage { io::Error::new(e.kind(), told()) } else { e });
                     }
                     read => {

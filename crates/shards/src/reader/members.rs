@@ -30,8 +30,8 @@ pub(super) enum Stop {
     Cut { offset: u64, reason: IncompleteReason, name: Option<String> },
     /// All samples are there, but what should end the tar, from `offset` on, is not as it should be.
     AfterSamples { offset: u64, reason: IncompleteReason },
-    /// The bytes are no tar.
-    Malformed { offset: u64, reason: String },
+    /// The bytes are no tar, or more than a shard may hold; `name` is that of the member where it is found out.
+    Malformed { offset: u64, reason: String, name: Option<String> },
 }
 
 pub(super) struct Members<R> {
@@ -68,7 +68,7 @@ impl<R: Read> Members<R> {
             match header.kind {
                 Kind::PaxRecords => {
                     let records = self.read_extension(offset, header.size)?;
-                    overrides.pax = PaxRecords::parse(&records).map_err(|reason| Stop::Malformed { offset, reason })?;
+                    overrides.pax = PaxRecords::parse(&records).map_err(|reason| malformed(offset, reason))?;
                     continue;
                 }
                 Kind::LongName => {
@@ -77,7 +77,7 @@ impl<R: Read> Members<R> {
                 }
                 Kind::Sparse => {
                     let reason = format!("member `{}` is sparse, which is not supported", header.name);
-                    return Err(Stop::Malformed { offset, reason });
+                    return Err(Stop::Malformed { offset, reason, name: Some(header.name) });
                 }
                 Kind::File | Kind::Passed | Kind::Unknown | Kind::Link | Kind::Folder => {}
             }
@@ -103,7 +103,7 @@ impl<R: Read> Members<R> {
         let mut block = [0; BLOCK];
         match self.blocks.read_block(&mut block) {
             Ok(BLOCK) if block == [0; BLOCK] => Ok(None),
-            Ok(BLOCK) => Header::parse(&block).map(Some).map_err(|reason| Stop::Malformed { offset, reason }),
+            Ok(BLOCK) => Header::parse(&block).map(Some).map_err(|reason| malformed(offset, reason)),
             Ok(count) if block[..count].iter().all(|byte| *byte == 0) => {
                 Err(cut(offset, IncompleteReason::NoEndMarker))
             }
@@ -118,7 +118,7 @@ impl<R: Read> Members<R> {
         let mut block = [0; BLOCK];
         match self.blocks.read_block(&mut block) {
             Ok(BLOCK) if block == [0; BLOCK] => {}
-            Ok(BLOCK) => return Err(Stop::Malformed { offset, reason: "one lone block of zeros".into() }),
+            Ok(BLOCK) => return Err(malformed(offset, "one lone block of zeros".into())),
             Ok(_) => return Err(Stop::AfterSamples { offset, reason: IncompleteReason::NoEndMarker }),
             Err(e) => return Err(Stop::AfterSamples { offset, reason: source(e) }),
         }
@@ -133,7 +133,7 @@ impl<R: Read> Members<R> {
     fn read_extension(&mut self, offset: u64, size: u64) -> Result<Vec<u8>, Stop> {
         if size > MAX_EXTENSION_BYTES {
             let reason = format!("an extension header of {size} bytes (at most {MAX_EXTENSION_BYTES})");
-            return Err(Stop::Malformed { offset, reason });
+            return Err(malformed(offset, reason));
         }
         match self.blocks.read_content(size) {
             Ok(Some(content)) => Ok(content),
@@ -148,7 +148,7 @@ impl<R: Read> Members<R> {
         let (offset, size) = (*offset, *size);
         if size > self.max_member_bytes {
             let reason = format!("member `{name}` has {size} bytes (at most {})", self.max_member_bytes);
-            return Err(Stop::Malformed { offset, reason });
+            return Err(Stop::Malformed { offset, reason, name: Some(name.clone()) });
         }
         match self.blocks.read_content(size) {
             Ok(Some(content)) => Ok(content),
@@ -166,6 +166,10 @@ impl<R: Read> Members<R> {
             Err(e) => Err(failed(offset, name(), &e)),
         }
     }
+}
+
+fn malformed(offset: u64, reason: String) -> Stop {
+    Stop::Malformed { offset, reason, name: None }
 }
 
 fn cut(offset: u64, reason: IncompleteReason) -> Stop {

@@ -29,7 +29,7 @@ use members::{Entry, Event, Members, Stop};
 
 pub use proof::{MissingEnd, Proof};
 
-/// Largest member that is read unless [`ShardReader::with_max_member_bytes`] says otherwise.
+/// Largest member, and largest sample, that is read unless [`ShardReader::with_max_member_bytes`] says otherwise.
 pub const MAX_MEMBER_BYTES: u64 = 1 << 30;
 
 /// Members that a sample may have.
@@ -177,7 +177,7 @@ impl<R: Read> ShardReader<R> {
         self.passed_over = count;
     }
 
-    /// Takes a header that announces more than `bytes` for an error.
+    /// Takes a member, or members of one sample, of more than `bytes` for an error.
     #[must_use]
     pub fn with_max_member_bytes(mut self, bytes: u64) -> Self {
         self.members.max_member_bytes = bytes;
@@ -215,13 +215,13 @@ impl<R: Read> ShardReader<R> {
             .pending
             .as_ref()
             .is_some_and(|sample| sample.key.as_str() == key && !has_extension(sample, &extension));
-        if continues {
-            self.check_sample(entry)?;
-        }
         let index = self.samples + u64::from(self.pending.is_some() && !continues);
         let bytes = if index < self.passed_over {
             self.members.pass_over(entry).map(|()| Bytes::new())?
         } else {
+            if continues {
+                self.check_sample(entry)?;
+            }
             self.members.content(entry).map(Bytes::from)?
         };
         let closed = if continues { None } else { self.pending.take() };
@@ -241,13 +241,15 @@ impl<R: Read> ShardReader<R> {
         let Some(sample) = &self.pending else { return Ok(()) };
         let held: u64 = sample.fields.iter().map(|field| field.bytes.len() as u64).sum();
         let (most, key, offset) = (self.members.max_member_bytes, &sample.key, entry.offset);
+        // Its name keeps the sample from being taken for one that ended before.
+        let name = Some(entry.name.clone());
         if sample.fields.len() >= MOST_FIELDS {
             let reason = format!("sample `{key}` has more than {MOST_FIELDS} members");
-            return Err(Stop::Malformed { offset, reason });
+            return Err(Stop::Malformed { offset, reason, name });
         }
         if held.saturating_add(entry.size) > most {
             let reason = format!("sample `{key}` has more than {most} bytes");
-            return Err(Stop::Malformed { offset, reason });
+            return Err(Stop::Malformed { offset, reason, name });
         }
         Ok(())
     }
@@ -280,10 +282,10 @@ impl<R: Read> ShardReader<R> {
                 return last.map(Ok);
             }
             Stop::Cut { offset, reason, name } => (offset, reason, name),
-            Stop::Malformed { offset, reason } => {
+            Stop::Malformed { offset, reason, name } => {
                 let shard = self.shard.to_string();
                 self.trouble = Some(Error::Malformed { shard, offset, reason: reason.clone() });
-                (offset, IncompleteReason::Malformed(reason), None)
+                (offset, IncompleteReason::Malformed(reason), name)
             }
         };
         let mut key = name.as_deref().and_then(split_name).map(|(key, _)| SampleKey::new(key));

@@ -143,12 +143,19 @@ fn a_member_beyond_the_limit_is_refused_before_it_is_read() {
 fn samples_beyond_any_measure_are_refused() {
     let names: Vec<String> = (0..1002).map(|i| format!("a.x{i}")).collect();
     let members: Vec<_> = names.iter().map(|name| (name.as_str(), &b"x"[..])).collect();
-    let (_, error, _) = read(&tar_of(&members)[..]);
+    let (samples, error, end) = read(&tar_of(&members)[..]);
+    assert!(samples.is_empty() && matches!(end, ShardEnd::Incomplete { samples: 0, .. }), "half a sample is none");
     assert!(error.unwrap().to_string().contains("sample `a` has more than 1000 members"));
     let large = vec![b'J'; 400];
     let tar = tar_of(&[("a.jpg", &large), ("a.png", &large)]);
     let mut reader = ShardReader::new("t.tar", &tar[..]).with_max_member_bytes(600);
     assert!(reader.next().unwrap().unwrap_err().to_string().contains("sample `a` has more than 600 bytes"));
+    // The last members of a sample that has those of the one before it, and one more.
+    let names = ["a.jpg", "a.txt", "b.jpg", "b.txt", "b.npy"];
+    let tar = tar_of(&names.map(|name| (name, if name == "b.npy" { &large[..] } else { &b"x"[..] })));
+    let mut reader = ShardReader::new("t.tar", &tar[..]).with_max_member_bytes(300);
+    assert_eq!(reader.next().unwrap().unwrap().key.as_str(), "a");
+    assert!(reader.next().unwrap().is_err() && reader.next().is_none());
 }
 
 #[test]

@@ -59,11 +59,13 @@ fn expand_braces(text: &str, limit: usize) -> Result<Vec<String>, String> {
         return Ok(range);
     }
     if let Some(alternatives) = alternatives(inner) {
-        let mut all = Vec::new();
+        let (mut all, mut bytes) = (Vec::new(), 0);
         for alternative in alternatives {
-            all.extend(expand_pattern(alternative, limit)?);
-            check(all.len(), limit)?;
-            check_bytes(all.iter().map(String::len).sum())?;
+            let expanded = expand_pattern(alternative, limit)?;
+            bytes += expanded.iter().map(String::len).sum::<usize>();
+            check(all.len() + expanded.len(), limit)?;
+            check_bytes(bytes)?;
+            all.extend(expanded);
         }
         return Ok(all);
     }

@@ -49,11 +49,21 @@ pub fn open(uri: &ShardUri) -> Result<Box<dyn Read + Send>> {
 pub fn state(uri: &ShardUri) -> Result<Option<String>> {
     match uri {
         ShardUri::Local(path) => local::state(path).map(Some),
-        _ => Ok(cache::state(uri)?.map(|(mark, length)| format!("{length} {mark}"))),
+        ShardUri::Http(_) => match cache::state(uri) {
+            Ok(state) => Ok(state.map(|(mark, length)| format!("{length} {mark}"))),
+            // Signed addresses may be good for reading only.
+            Err(error) => {
+                tracing::debug!("what state it is in is not known: {error}");
+                Ok(None)
+            }
+        },
+        ShardUri::S3 { .. } | ShardUri::Pipe(_) => {
+            Ok(cache::state(uri)?.map(|(mark, length)| format!("{length} {mark}")))
+        }
     }
 }
 
-/// Bytes of a table of sizes that names ten million shards.
+/// More than a table of sizes of this machine has that names as many shards as there can be.
 const MOST_BESIDE: u64 = 1 << 29;
 
 /// A small file beside shards (`sizes.json`): `name` in the folder that the shard at `uri` is in. `None` where there is

@@ -30,6 +30,10 @@ pub struct Progress {
     pub epochs: u64,
     /// Steps taken.
     pub steps: u64,
+    /// Samples of a step.
+    pub samples_per_step: u64,
+    /// What is trained.
+    pub tuning: Tuning,
     /// Where the data go on.
     pub position: LoaderPosition,
 }
@@ -44,9 +48,9 @@ pub struct GoingOn {
 }
 
 impl Progress {
-    /// Behind `epochs` epochs and `steps` steps.
-    pub fn new(epochs: u64, steps: u64, position: LoaderPosition) -> Self {
-        Self { version: VERSION, epochs, steps, position }
+    /// Behind `epochs` epochs and `steps` steps of so many samples.
+    pub fn new(epochs: u64, steps: u64, samples_per_step: u64, tuning: Tuning, position: LoaderPosition) -> Self {
+        Self { version: VERSION, epochs, steps, samples_per_step, tuning, position }
     }
 }
 
@@ -63,21 +67,27 @@ pub(super) fn save(tuner: &FineTuner, progress: &Progress, sealed: &Path) -> Res
 /// The checkpoint among `folder` with the most epochs that can be gone on from; `None` where there is none.
 ///
 /// # Errors
-/// When the folder cannot be listed.
+/// When the folder cannot be listed, and when it holds checkpoints but none that can be gone on from: a run that began anew
+/// would write over them.
 pub fn newest(folder: &Path) -> Result<Option<PathBuf>> {
     if !folder.is_dir() {
         return Ok(None);
     }
-    let mut best = None;
+    let (mut best, mut lacking) = (None, None);
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let path = entry.map_err(Error::io("list", folder))?.path();
         let name = path.file_name().and_then(|name| name.to_str()).and_then(|name| name.strip_prefix("epoch_"));
         let Some(epochs) = name.and_then(|epochs| epochs.parse::<u64>().ok()) else { continue };
-        if path.join(PROGRESS).is_file() && best.as_ref().is_none_or(|(most, _)| *most < epochs) {
+        if !path.join(PROGRESS).is_file() {
+            lacking = Some(path);
+        } else if best.as_ref().is_none_or(|(most, _)| *most < epochs) {
             best = Some((epochs, path));
         }
     }
-    Ok(best.map(|(_, path)| path))
+    match (best, lacking) {
+        (None, Some(path)) => Err(Error::Checkpoint { path, reason: format!("it has no {PROGRESS}") }),
+        (best, _) => Ok(best.map(|(_, path)| path)),
+    }
 }
 
 /// Takes up a checkpoint of a fine-tuning.
@@ -97,6 +107,9 @@ pub fn resume(
     let progress: Progress = serde_json::from_str(&text).map_err(|e| damaged(format!("{PROGRESS}: {e}")))?;
     if progress.version != VERSION {
         return Err(damaged(format!("{PROGRESS}: expected format version {VERSION}, got {}", progress.version)));
+    }
+    if progress.tuning != tuning {
+        return Err(damaged(format!("its run tunes the {}, this one the {}", progress.tuning, tuning)));
     }
     let clip = Clip::load(folder, &Device::Cpu)?;
     let head = Head::load(folder, &Device::Cpu)?.ok_or_else(|| damaged("it has no head".to_owned()))?;

@@ -79,7 +79,11 @@ pub struct FineTuned {
 pub fn finetune(mut run: FineTune<'_>) -> Result<FineTuned> {
     let folder = run.config.run_dir.join("checkpoints");
     std::fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
-    let begins = || GoingOn { progress: Progress::new(0, 0, run.loader.start()), owes_validation: false };
+    let (per_step, tuning) = (run.loader.global_batch_size(), run.tuner.tuning());
+    let begins = || {
+        let progress = Progress::new(0, 0, per_step, tuning, run.loader.start());
+        GoingOn { progress, owes_validation: false }
+    };
     let GoingOn { progress: from, owes_validation } = run.from.take().unwrap_or_else(begins);
     let size = epoch_size(run.loader, &from.position);
     let total_steps = size.num_batches * run.config.epochs;
@@ -92,6 +96,7 @@ pub fn finetune(mut run: FineTune<'_>) -> Result<FineTuned> {
     };
     if owes_validation {
         validate(&mut run, &mut course, from.epochs)?;
+        course.clock.restart();
     }
     for epoch in from.epochs..run.config.epochs {
         if course.done.interrupted {
@@ -102,14 +107,14 @@ pub fn finetune(mut run: FineTune<'_>) -> Result<FineTuned> {
             break;
         }
         let path = folder.join(format!("epoch_{}", epoch + 1));
-        let progress = Progress::new(epoch + 1, course.done.steps, course.batches.position().clone());
+        let progress = Progress::new(epoch + 1, course.done.steps, per_step, tuning, course.batches.position().clone());
         going_on::save(&run.tuner, &progress, &path)?;
         course.done.checkpoint = Some(path.clone());
         run.observer.on_checkpoint(&Saved { epoch: epoch + 1, steps: course.done.steps, path });
         validate(&mut run, &mut course, epoch + 1)?;
         course.clock.restart();
     }
-    run.observer.on_end(&course.ended(), &run.loader.stats());
+    run.observer.on_end(&course.ended(per_step), &run.loader.stats());
     Ok(course.done)
 }
 
@@ -123,12 +128,12 @@ struct Course {
 }
 
 impl Course {
-    fn ended(&self) -> TrainReport {
+    fn ended(&self, per_step: u64) -> TrainReport {
         let (done, clock) = (&self.done, &self.clock);
         TrainReport {
             epochs: done.steps / self.size.num_batches.max(1),
             steps: done.steps,
-            samples_seen: clock.samples(),
+            samples_seen: done.steps * per_step,
             loss: done.loss,
             seconds: clock.seconds(),
             samples_per_second: clock.rate(),

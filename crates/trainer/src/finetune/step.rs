@@ -1,11 +1,13 @@
 //! One step of fine-tuning: image tower, head, cross-entropy, and back.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use candle_core::{D, DType, Tensor};
 use model::clip::Clip;
 use model::parameters::Gradients;
 use model::{Mode, Noise};
+use serde::{Deserialize, Serialize};
 
 use super::head::Head;
 use crate::config::AdamW;
@@ -25,12 +27,22 @@ pub struct FineTuner {
 }
 
 /// What is trained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Tuning {
     /// Image tower and head.
     Tower,
     /// The head alone.
     Head,
+}
+
+impl fmt::Display for Tuning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tower => "image tower and the head",
+            Self::Head => "head alone",
+        })
+    }
 }
 
 /// What a step computed.
@@ -83,6 +95,11 @@ impl FineTuner {
             if self.tunes_tower() { steps } else { 0 },
         )?;
         self.optimizers.1.restore(self.head.parameters(), moments, steps)
+    }
+
+    /// What is trained.
+    pub fn tuning(&self) -> Tuning {
+        if self.tunes_tower() { Tuning::Tower } else { Tuning::Head }
     }
 
     fn tunes_tower(&self) -> bool {

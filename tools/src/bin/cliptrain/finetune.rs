@@ -58,9 +58,13 @@ pub fn run(arguments: &Finetune, params: &Params) -> anyhow::Result<Outcome> {
     let loader = training::made(config).with_context(|| format!("cannot train on `{}`", arguments.train_data))?;
     training::enough(&data, loader.num_samples())?;
     if let Some(from) = &from {
-        let hint =
-            || Hint("the data, --seed and --workers have to be those of the run; --name begins another".to_owned());
-        loader.check(&from.progress.position).with_context(hint)?;
+        let hint = "the data, --seed and --batch-size have to be those of the run; --name begins another";
+        loader.check(&from.progress.position).context(Hint(hint.to_owned()))?;
+        let (saved, now) = (from.progress.samples_per_step, loader.global_batch_size());
+        if saved != now {
+            let error = anyhow::anyhow!("--resume: --batch-size was {saved}, and is {now}");
+            return Err(error.context(Hint(hint.to_owned())));
+        }
     }
     let config = FineTuneConfig {
         run_dir: run_dir.clone(),
@@ -68,7 +72,11 @@ pub fn run(arguments: &Finetune, params: &Params) -> anyhow::Result<Outcome> {
         lr: arguments.lr,
         warmup: arguments.warmup,
     };
-    let steps = loader.epoch_size().num_batches * arguments.epochs;
+    let size = loader.epoch_size();
+    let (steps, left) = (size.num_batches * arguments.epochs, loader.num_samples().saturating_sub(size.num_samples));
+    if left > 0 {
+        tools::note!("{left} pictures an epoch fill no batch, other ones each time");
+    }
     if arguments.warmup > steps {
         tools::note!("warning: --warmup {} is longer than the whole run of {steps} steps", arguments.warmup);
     }
@@ -250,7 +258,9 @@ fn observers(
         true => vec![Box::new(JsonLines { log_every_n_steps: every })],
         false => vec![Box::new(Progress::new(every, 0.0, None))],
     };
-    observers.push(Box::new(LogFile::open(&run.join(LOG))?.observer(every)));
+    let log = LogFile::open(&run.join(LOG))?;
+    log.lock().with_context(|| format!("another process is tuning in `{}`", run.display()))?;
+    observers.push(Box::new(log.observer(every)));
     observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
     observers.push(Box::new(StepsFile::open(run, every)?));
     let texts: Texts = Arc::new(move |ids| match ids {

@@ -140,7 +140,7 @@ impl Launch<'_> {
         let mut lines =
             vec![format!("an epoch: {} of {pairs} pairs", human::counted(size.num_batches / accum, "step"))];
         let left = session.loader.num_samples().saturating_sub(size.num_samples);
-        if left > 0 {
+        if left > 0 && !self.arguments.data.dataset_epochless {
             lines.push(format!("{} an epoch fill no batch, other ones each time", human::counted(left, "pair")));
         }
         if rest > 0 {

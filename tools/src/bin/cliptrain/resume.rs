@@ -155,7 +155,7 @@ pub fn start(
 ) -> anyhow::Result<Start> {
     let Some(state) = state else { return Ok(Start::of(loader)) };
     let fresh = loader.epoch_size();
-    let batch = fresh.num_samples / fresh.num_batches.max(1);
+    let batch = loader.global_batch_size();
     let per_step = batch * config.accum_freq;
     let mut start = match from {
         From::Checkpoint(folder) => {

@@ -10,6 +10,7 @@ use model::weights::CONFIG_FILE;
 use tools::exit::Hint;
 use tools::log::LogFile;
 use tools::{human, sources};
+use trainer::pretrained::Source;
 use trainer::zoo::{Name, name_of};
 
 use crate::cli::{LATEST, Train};
@@ -156,7 +157,8 @@ fn expected_model(arguments: &Train) -> String {
     };
     let resumed = arguments.output.resume.as_ref().filter(|from| *from != LATEST);
     let Some(weights) = resumed.or(arguments.architecture.pretrained.as_ref()) else { return assumed };
-    let folder = Path::new(weights).ancestors().take(2).find(|folder| folder.join(CONFIG_FILE).is_file());
+    let Source::Path(weights) = Source::parse(weights) else { return assumed };
+    let folder = weights.ancestors().take(2).find(|folder| folder.join(CONFIG_FILE).is_file());
     let config = folder.and_then(|folder| ModelConfig::read(&folder.join(CONFIG_FILE)).ok());
     let called = |config: ModelConfig| name_of(&config.model_cfg).unwrap_or("vit-custom").to_owned();
     config.map_or(assumed, called)

@@ -17,7 +17,7 @@ use tools::{json, training, zoo};
 use trainer::TrainConfig;
 use trainer::evaluate::{Evaluated, Suite};
 use trainer::objective::Objective;
-use trainer::pretrained::Hub;
+use trainer::pretrained::{Hub, is_of_weights};
 use trainer::zoo::Name;
 
 use crate::cli::Train;
@@ -35,7 +35,9 @@ pub fn run(arguments: &Train, params: &Params) -> anyhow::Result<Outcome> {
         tools::note!("warning: {warning}");
     }
     let suite = arguments.evaluation.suite(&arguments.data.keys, arguments.batch_size, arguments.workers)?;
-    let weights = arguments.architecture.pretrained.is_some() || arguments.output.resume.is_some();
+    let architecture = &arguments.architecture;
+    let comes_with_weights = architecture.model.as_deref().is_some_and(is_of_weights);
+    let weights = architecture.pretrained.is_some() || arguments.output.resume.is_some() || comes_with_weights;
     match arguments.data.spec() {
         Some(spec) => train(arguments, params, &spec, suite),
         None if weights && !suite.is_empty() => evaluate::run(arguments, &suite),
