@@ -67,8 +67,12 @@ pub fn is_logged(step: &StepReport, log_every_n_steps: u64) -> bool {
     step.step_in_epoch.is_multiple_of(log_every_n_steps.max(1)) || last
 }
 
+/// The log's name in a run's folder, by whose presence a run is known.
+pub const FILE: &str = "out.log";
+
 /// `out.log`: the lines, what the run was told, warnings, and at the end what the loader met; each behind the time and the level,
 /// as open_clip writes them.
+#[derive(Debug)]
 pub struct LogFile(File);
 
 /// The log that warnings go to beside standard error, while there is one.
@@ -110,20 +114,18 @@ impl LogFile {
         Ok(Self(file.with_context(|| format!("cannot write `{}`", path.display()))?))
     }
 
-    /// Keeps other processes from writing it for as long as it is open; a file system without locks has nothing to say.
-    ///
-    /// # Errors
-    /// When one does.
-    pub fn lock(&self) -> anyhow::Result<()> {
-        match self.0.try_lock() {
-            Err(TryLockError::WouldBlock) => anyhow::bail!("it holds out.log"),
-            Err(TryLockError::Error(_)) | Ok(()) => Ok(()),
-        }
+    /// Keeps other processes from writing it for as long as it is open; false where one does that already. A file system
+    /// without locks has nothing to say.
+    pub fn lock(&self) -> bool {
+        !matches!(self.0.try_lock(), Err(TryLockError::WouldBlock))
     }
 
-    /// One that is open already.
-    pub fn of(file: File) -> Self {
-        Self(file)
+    /// The same file once more.
+    ///
+    /// # Errors
+    /// When the system has no handle left.
+    pub fn again(&self) -> anyhow::Result<Self> {
+        Ok(Self(self.0.try_clone().context(FILE)?))
     }
 
     /// A log that cannot be written must not end the training it tells of.

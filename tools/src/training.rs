@@ -176,6 +176,11 @@ fn size_hint() -> Hint {
     Hint("--train-num-samples N says how many samples an epoch has".to_owned())
 }
 
+/// A warning where a run ends before its learning rate has risen.
+pub fn long_warmup(warmup: u64, steps: u64) -> Option<String> {
+    (warmup > steps).then(|| format!("warning: --warmup {warmup} is longer than the whole run of {steps} steps"))
+}
+
 /// The loader of a configuration.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ use trainer::{Evaluator, Observer as TrainObserver, StepReport, TrainConfig, Tra
 
 use super::caption::TEMPLATES;
 use super::grammar::{Class, Drawing, Grammar, HeldOut};
-use crate::log::LogFile;
+use crate::log::{self, LogFile};
 use crate::server::Server;
 use crate::training::{self, Session, TrainData};
 use crate::zoo;
@@ -257,7 +257,7 @@ fn train(
     let run = layout.logs().join("demo");
     let checkpoints = run.join("checkpoints");
     fs::create_dir_all(&checkpoints).with_context(|| format!("cannot create `{}`", checkpoints.display()))?;
-    let log = LogFile::open(&run.join("out.log"))?.observer(LOG_EVERY_N_STEPS);
+    let log = LogFile::open(&run.join(log::FILE))?.observer(LOG_EVERY_N_STEPS);
     let results = ResultsFile::open(checkpoints.join("results.jsonl"))?;
     let mut observers: Vec<Box<dyn TrainObserver + '_>> =
         vec![Box::new(Losses(losses)), Box::new(log), Box::new(results), display];

@@ -77,10 +77,12 @@ impl Parts {
             pictures.sort();
             if pictures.is_empty() {
                 // A folder of shards, perhaps, which are named one by one.
-                let parsed = sources::parse(spec).err();
+                let hint = sources::parse(spec).err().and_then(|error| error.downcast::<Hint>().ok());
                 let error = anyhow::anyhow!("no picture in `{spec}`");
-                let hint = parsed.and_then(|error| error.downcast::<Hint>().ok());
-                return Err(hint.map_or(error, |hint| anyhow::anyhow!("no picture in `{spec}`").context(hint)));
+                return Err(match hint {
+                    Some(hint) => error.context(hint),
+                    None => error,
+                });
             }
             return Ok(Self::Folder(path.to_owned(), pictures));
         }

@@ -11,6 +11,8 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::log;
+
 /// A step as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -106,7 +108,7 @@ fn evaluations(path: &Path) -> anyhow::Result<Vec<Map<String, Value>>> {
 }
 
 fn steps(run: &Path) -> anyhow::Result<Vec<Step>> {
-    let (own, log) = (run.join(STEPS_FILE), run.join("out.log"));
+    let (own, log) = (run.join(STEPS_FILE), run.join(log::FILE));
     let found: Vec<Step> = match (own.is_file(), log.is_file()) {
         (true, _) => json_lines(&own)?,
         (false, true) => of_log(&read(&log)?),

@@ -89,6 +89,7 @@ pub fn finetune(mut run: FineTune<'_>) -> Result<FineTuned> {
     let total_steps = size.num_batches * run.config.epochs;
     let mut course = Course {
         size,
+        per_step,
         schedule: Schedule { base: run.config.lr, warmup: run.config.warmup, total_steps, shape: Shape::Cosine },
         batches: run.loader.batches_from(&from.position)?,
         clock: Clock::new(),
@@ -114,13 +115,15 @@ pub fn finetune(mut run: FineTune<'_>) -> Result<FineTuned> {
         validate(&mut run, &mut course, epoch + 1)?;
         course.clock.restart();
     }
-    run.observer.on_end(&course.ended(per_step), &run.loader.stats());
+    run.observer.on_end(&course.ended(), &run.loader.stats());
     Ok(course.done)
 }
 
 /// A run under way.
 struct Course {
     size: EpochSize,
+    /// Samples of a step.
+    per_step: u64,
     schedule: Schedule,
     batches: Batches,
     clock: Clock,
@@ -128,12 +131,12 @@ struct Course {
 }
 
 impl Course {
-    fn ended(&self, per_step: u64) -> TrainReport {
+    fn ended(&self) -> TrainReport {
         let (done, clock) = (&self.done, &self.clock);
         TrainReport {
             epochs: done.steps / self.size.num_batches.max(1),
             steps: done.steps,
-            samples_seen: done.steps * per_step,
+            samples_seen: done.steps * self.per_step,
             loss: done.loss,
             seconds: clock.seconds(),
             samples_per_second: clock.rate(),
@@ -145,7 +148,7 @@ impl Course {
 }
 
 fn tune_epoch(run: &mut FineTune<'_>, course: &mut Course, epoch: u64) -> Result<()> {
-    let Course { size, schedule, batches, clock, done } = course;
+    let Course { size, per_step, schedule, batches, clock, done } = course;
     let mut losses = 0.0;
     for step_in_epoch in 0..size.num_batches {
         // There is no batch once the run is told to stop.
@@ -157,14 +160,13 @@ fn tune_epoch(run: &mut FineTune<'_>, course: &mut Course, epoch: u64) -> Result
         losses += tuned.loss;
         (done.steps, done.loss) = (step + 1, tuned.loss);
         let step_seconds = clock.stepped(batch.keys.len());
-        let per_step = size.num_samples / size.num_batches.max(1);
         let report = StepReport {
             epoch,
             step,
             step_in_epoch,
             steps_per_epoch: size.num_batches,
             total_steps: schedule.total_steps,
-            samples_seen: (step_in_epoch + 1) * per_step,
+            samples_seen: (step_in_epoch + 1) * *per_step,
             samples_per_epoch: size.num_samples,
             loss: tuned.loss,
             contrastive_loss: tuned.loss,

@@ -9,7 +9,7 @@ use loader::{Augmentation, CaptionSource, ClassFolder, Resize, Table, Tokenize};
 use model::Device;
 use model::zero_shot::Template;
 use tools::exit::{Hint, Outcome};
-use tools::log::{JsonLines, LogFile};
+use tools::log::{self, JsonLines, LogFile};
 use tools::observe::Texts;
 use tools::observe::board::Board;
 use tools::observe::page::Page;
@@ -29,9 +29,7 @@ use crate::cli::evaluation::labels;
 use crate::cli::finetune::Finetune;
 use crate::cli::{LATEST, parse_augmentation};
 use crate::params::{self, Params};
-
-/// The log's name, by whose presence a run is known.
-const LOG: &str = "out.log";
+use crate::resume;
 
 /// Trains, and says where the checkpoints are.
 pub fn run(arguments: &Finetune, params: &Params) -> anyhow::Result<Outcome> {
@@ -43,7 +41,7 @@ pub fn run(arguments: &Finetune, params: &Params) -> anyhow::Result<Outcome> {
     let class_names = class_names(arguments, &labelled)?;
     let validation = validation(arguments, &class_names, &templates)?;
     let run_dir = arguments.logs.join(&arguments.name);
-    if run_dir.join(LOG).exists() && arguments.resume.is_none() {
+    if run_dir.join(log::FILE).exists() && arguments.resume.is_none() {
         let error = anyhow::anyhow!("the run `{}` exists already", run_dir.display());
         return Err(error.context(Hint("--name gives another, --resume latest goes on with this one".to_owned())));
     }
@@ -77,8 +75,8 @@ pub fn run(arguments: &Finetune, params: &Params) -> anyhow::Result<Outcome> {
     if left > 0 {
         tools::note!("{left} pictures an epoch fill no batch, other ones each time");
     }
-    if arguments.warmup > steps {
-        tools::note!("warning: --warmup {} is longer than the whole run of {steps} steps", arguments.warmup);
+    if let Some(warning) = training::long_warmup(arguments.warmup, steps) {
+        tools::note!("{warning}");
     }
     let mut observers = observers(arguments, &params::text(params), &run_dir, class_names)?;
     let done = finetune::finetune(FineTune {
@@ -108,7 +106,7 @@ fn checkpoint(arguments: &Finetune, run: &Path) -> anyhow::Result<Option<PathBuf
             let folder = run.join("checkpoints");
             let newest = finetune::newest(&folder)?;
             if newest.is_none() {
-                tools::note!("--resume latest: `{}` has no checkpoint yet; the run begins", folder.display());
+                resume::tell_of_none(&folder);
             }
             Ok(newest)
         }
@@ -258,8 +256,10 @@ fn observers(
         true => vec![Box::new(JsonLines { log_every_n_steps: every })],
         false => vec![Box::new(Progress::new(every, 0.0, None))],
     };
-    let log = LogFile::open(&run.join(LOG))?;
-    log.lock().with_context(|| format!("another process is tuning in `{}`", run.display()))?;
+    let log = LogFile::open(&run.join(log::FILE))?;
+    if !log.lock() {
+        bail!("another process is tuning in `{}`", run.display());
+    }
     observers.push(Box::new(log.observer(every)));
     observers.push(Box::new(ResultsFile::open(checkpoints.join("results.jsonl"))?));
     observers.push(Box::new(StepsFile::open(run, every)?));

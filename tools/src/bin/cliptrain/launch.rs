@@ -10,14 +10,14 @@ use anyhow::{Context, bail};
 use loader::{Batch, Stop};
 use model::flops;
 use shards::store::Folder;
-use tools::log::{JsonLines, LogFile};
+use tools::log::{self, JsonLines, LogFile};
 use tools::observe::Texts;
 use tools::observe::board::Board;
 use tools::observe::page::Page;
 use tools::observe::progress::Progress;
 use tools::observe::steps::StepsFile;
 use tools::training::Session;
-use tools::{human, json};
+use tools::{human, json, training};
 use trainer::config::{AdamW, Decay};
 use trainer::evaluate::{Evaluated, Periodic, Suite};
 use trainer::metrics::{Metrics, ResultsFile};
@@ -106,7 +106,7 @@ impl Launch<'_> {
             ("distributed", params::python_bool(false).to_owned()),
             ("rank", "0".to_owned()),
             ("world_size", "1".to_owned()),
-            ("log_path", within("out.log")),
+            ("log_path", within(log::FILE)),
             ("checkpoint_path", within("checkpoints")),
             ("cliptrain_version", env!("CARGO_PKG_VERSION").to_owned()),
         ] {
@@ -150,9 +150,8 @@ impl Launch<'_> {
             lines.push(format!("going on behind epoch {epoch}, step {steps}"));
         }
         let all = size.num_batches / accum * self.config.epochs;
-        if self.config.warmup > all && self.config.decay != Decay::Skipped {
-            lines.push(format!("warning: --warmup {} is longer than the whole run of {all} steps", self.config.warmup));
-        }
+        let warmup = Some(self.config.warmup).filter(|_| self.config.decay != Decay::Skipped);
+        lines.extend(warmup.and_then(|warmup| training::long_warmup(warmup, all)));
         if epoch >= self.config.epochs {
             let done = human::counted(epoch, "epoch");
             lines.push(format!("nothing is left to train: {done} done, and --epochs is {}", self.config.epochs));

@@ -70,9 +70,14 @@ fn latest(arguments: &Train, run: &Path) -> anyhow::Result<From> {
         found = fetched.or(found);
     }
     if found.is_none() {
-        tools::note!("--resume latest: `{}` has no checkpoint yet; the run begins", folder.display());
+        tell_of_none(&folder);
     }
     Ok(found.map_or(From::Nothing, From::Checkpoint))
+}
+
+/// Says that there is nothing to go on from yet, which is no error: a job's script says `latest` from its first start on.
+pub fn tell_of_none(checkpoints: &Path) {
+    tools::note!("--resume latest: `{}` has no checkpoint yet; the run begins", checkpoints.display());
 }
 
 fn of_path(path: &Path) -> anyhow::Result<From> {
@@ -110,9 +115,7 @@ impl From {
             Self::Checkpoint(path) | Self::OpenClip(path) | Self::Weights(path) => Some(path),
         }
     }
-}
 
-impl From {
     /// Epochs that were completed, as far as it says; as in open_clip, weights alone have completed none.
     ///
     /// # Errors

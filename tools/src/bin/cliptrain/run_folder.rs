@@ -1,6 +1,6 @@
 //! The folder of a run: its name, that it can be written, and that a start that fails leaves none behind.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use model::config::ModelConfig;
 use model::weights::CONFIG_FILE;
 use tools::exit::Hint;
-use tools::log::LogFile;
+use tools::log::{self, LogFile};
 use tools::{human, sources};
 use trainer::pretrained::Source;
 use trainer::zoo::{Name, name_of};
@@ -24,7 +24,7 @@ pub struct RunFolder {
     /// Whether a run of this name wrote there before.
     pub is_continued: bool,
     /// `out.log`, locked.
-    log: File,
+    log: LogFile,
     /// What was made for it, innermost first.
     made: Vec<PathBuf>,
 }
@@ -55,7 +55,7 @@ impl RunFolder {
     }
 
     fn named(arguments: &Train, path: PathBuf) -> anyhow::Result<Self> {
-        let is_continued = path.join(LOG).exists();
+        let is_continued = path.join(log::FILE).exists();
         if is_continued && !continues(arguments, &path) {
             let error = anyhow::anyhow!("the run `{}` exists already", path.display());
             return Err(error.context(Hint("--name gives another, --resume latest goes on with this one".to_owned())));
@@ -66,17 +66,15 @@ impl RunFolder {
     }
 
     fn open(path: PathBuf, is_continued: bool, mut made: Vec<PathBuf>) -> anyhow::Result<Self> {
-        let log_path = path.join(LOG);
-        let log = OpenOptions::new().create(true).append(true).open(&log_path);
-        let log = log.with_context(|| cannot("write", &log_path)).context("--logs")?;
+        let log_path = path.join(log::FILE);
+        let log = LogFile::open(&log_path).context("--logs")?;
         if !is_continued {
             made.insert(0, log_path);
         }
-        match log.try_lock() {
-            Err(TryLockError::WouldBlock) => bail!("another process is training in `{}`", path.display()),
-            // A file system without locks has nothing to say.
-            Err(TryLockError::Error(_)) | Ok(()) => Ok(Self { path, is_continued, log, made }),
+        if !log.lock() {
+            bail!("another process is training in `{}`", path.display());
         }
+        Ok(Self { path, is_continued, log, made })
     }
 
     /// Its log, to be written to its end.
@@ -84,7 +82,7 @@ impl RunFolder {
     /// # Errors
     /// When the system has no handle left.
     pub fn log(&self) -> anyhow::Result<LogFile> {
-        Ok(LogFile::of(self.log.try_clone().context("out.log")?))
+        self.log.again()
     }
 
     /// What was made stays.
@@ -108,9 +106,6 @@ impl Drop for RunFolder {
         }
     }
 }
-
-/// The log's name, by whose presence a run is known.
-const LOG: &str = "out.log";
 
 /// The folders that are not there yet, innermost first.
 fn missing(path: &Path) -> Vec<PathBuf> {
